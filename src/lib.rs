@@ -1,1 +1,4 @@
-//! bwp-sync.
+//! bwp-sync keeps Amazon Buy with Prime true to a merchant's own order management system.
+#![deny(missing_docs)]
+
+pub mod event;

@@ -1,0 +1,73 @@
+//! A payment on a refund, an order or a line item.
+
+use super::Money;
+use super::vocabulary::vocabulary;
+
+/// One transfer of money. `id` is unique within its list.
+#[derive(Clone, PartialEq)]
+pub struct Payment {
+    /// The merchant's id of the transfer.
+    pub id: String,
+    /// How much.
+    pub amount: Money,
+    /// How it was paid.
+    pub method: PaymentMethod,
+    /// How far it is; final where absent.
+    pub state: Option<PaymentState>,
+    /// Buy with Prime's `PayerInput`, passed on unchanged. Personal data: never printed, never logged.
+    pub payer: Option<serde_json::Value>,
+}
+
+/// How a payment was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PaymentMethod {
+    /// A word of capitals and underscores, for instance `AMAZON_PAY`.
+    pub method_type: String,
+    /// What the shopper sees, for instance `Visa ending in 1234`.
+    pub display: String,
+}
+
+vocabulary! {
+    /// How far a payment is: `PaymentStateInput`.
+    pub enum PaymentState {
+        /// `NOT_STARTED`
+        NotStarted = "NOT_STARTED",
+        /// `CREATED`
+        Created = "CREATED",
+        /// `AUTHORIZED`
+        Authorized = "AUTHORIZED",
+        /// `CAPTURED`
+        Captured = "CAPTURED",
+        /// `CLIENT_ACTION_REQUIRED`
+        ClientActionRequired = "CLIENT_ACTION_REQUIRED",
+        /// `READY_FOR_CONFIRMATION`
+        ReadyForConfirmation = "READY_FOR_CONFIRMATION",
+        /// `IN_PROGRESS`
+        InProgress = "IN_PROGRESS",
+        /// `SUCCESS`
+        Success = "SUCCESS",
+        /// `FAILED`
+        Failed = "FAILED",
+        /// `CANCELLED`
+        Cancelled = "CANCELLED",
+    }
+}
+
+impl PaymentState {
+    /// Whether the payment can no longer change: only such a payment is sent, since Buy with Prime adds up what it is sent.
+    pub const fn is_final(self) -> bool {
+        matches!(self, PaymentState::Success | PaymentState::Failed | PaymentState::Cancelled)
+    }
+}
+
+impl std::fmt::Debug for Payment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Payment")
+            .field("id", &self.id)
+            .field("amount", &self.amount)
+            .field("method", &self.method)
+            .field("state", &self.state)
+            .field("payer", &self.payer.as_ref().map(|_| "…"))
+            .finish()
+    }
+}
