@@ -12,6 +12,7 @@ pub mod reference;
 pub mod refund;
 pub mod returns;
 pub mod shipment;
+mod stored;
 pub(crate) mod vocabulary;
 
 pub use alias_row::{AliasKind, AliasRow};

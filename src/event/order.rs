@@ -31,7 +31,7 @@ pub struct OrderSnapshot {
 }
 
 /// A discount and what it is called.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Discount {
     /// How much.
     pub amount: Money,
@@ -40,7 +40,7 @@ pub struct Discount {
 }
 
 /// A link of the order.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct OrderLink {
     /// Where it leads.
     pub destination: LinkDestination,

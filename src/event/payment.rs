@@ -4,7 +4,7 @@ use super::Money;
 use super::vocabulary::vocabulary;
 
 /// One transfer of money. `id` is unique within its list.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Payment {
     /// The merchant's id of the transfer.
     pub id: String,
@@ -15,11 +15,12 @@ pub struct Payment {
     /// How far it is; final where absent.
     pub state: Option<PaymentState>,
     /// Buy with Prime's `PayerInput`, passed on unchanged. Personal data: never printed, never logged.
+    #[serde(skip)]
     pub payer: Option<serde_json::Value>,
 }
 
 /// How a payment was made.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct PaymentMethod {
     /// A word of capitals and underscores, for instance `AMAZON_PAY`.
     pub method_type: String,

@@ -13,7 +13,7 @@ pub struct Alias {
 }
 
 /// One name of a thing, as the producer gave it. Nothing is guessed from the look of an id.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Reference {
     /// `{"id": …}`: the merchant's own id, under the alias type configured for the kind of thing.
     Id(String),
@@ -34,7 +34,7 @@ impl Reference {
 }
 
 /// A line item of the order, and how much of it is meant.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
     /// The line item's name.
     pub line: Reference,

@@ -25,7 +25,7 @@ pub struct ShipmentSnapshot {
 }
 
 /// How a carrier names a parcel.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Tracking {
     /// The carrier's code.
     pub carrier: String,
@@ -34,7 +34,7 @@ pub struct Tracking {
 }
 
 /// Where a shipment stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum ShipmentState {
     /// Not yet handed over.
     Pending,

@@ -1,0 +1,55 @@
+//! The shapes of Buy with Prime's inputs (`schemas/bwp-2024-11-01.graphql`), from parsed values.
+
+use crate::event::{Alias, Discount, Money, Payment};
+use serde_json::{Map, Number, Value, json};
+
+/// `MoneyInput`, with exactly the decimal value.
+pub fn money(money: &Money) -> Value {
+    let amount = money.amount().to_string().parse::<Number>().map_or(Value::Null, Value::Number);
+    json!({"amount": amount, "currencyCode": money.currency().code()})
+}
+
+/// `AliasInput`
+pub fn alias(alias: &Alias) -> Value {
+    json!({"aliasType": alias.alias_type, "aliasId": alias.id})
+}
+
+/// A list of `AliasInput`
+pub fn aliases<'a>(aliases: impl IntoIterator<Item = &'a Alias>) -> Value {
+    Value::Array(aliases.into_iter().map(alias).collect())
+}
+
+/// `DiscountAllocationInput`
+pub fn discount(discount: &Discount) -> Value {
+    let mut summary = Map::from_iter([("amount".to_owned(), money(&discount.amount))]);
+    if let Some(display) = &discount.display {
+        summary.insert("displayString".to_owned(), json!(display));
+    }
+    json!({"summary": summary})
+}
+
+/// `TaxInput`
+pub fn taxes(amount: &Money) -> Value {
+    json!({"summary": {"collectableTaxAmount": money(amount)}})
+}
+
+/// `PaymentDetailsInput`
+pub fn payment(payment: &Payment) -> Value {
+    let mut entry = Map::new();
+    entry.insert("id".to_owned(), json!(payment.id));
+    entry.insert("amount".to_owned(), money(&payment.amount));
+    let method = json!({"displayString": payment.method.display, "type": payment.method.method_type});
+    entry.insert("paymentMethod".to_owned(), method);
+    if let Some(state) = payment.state {
+        entry.insert("state".to_owned(), json!(state.as_str()));
+    }
+    if let Some(payer) = &payment.payer {
+        entry.insert("payer".to_owned(), payer.clone());
+    }
+    Value::Object(entry)
+}
+
+/// `{lineItemId, amount}`: an element of `orderLineItemAmounts`.
+pub fn line_amount(line_item: &str, quantity: u32) -> Value {
+    json!({"lineItemId": {"lineItemId": line_item}, "amount": {"value": quantity}})
+}

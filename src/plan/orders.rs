@@ -1,0 +1,148 @@
+//! What is to be done for the order itself, its lines and its packages: only what is not known to be held.
+
+use super::effect::{Effect, LineEffect, OrderEffect, PackageEffect};
+use super::json;
+use super::outcome::Reason;
+use super::rank::Ranked;
+use super::step::{Context, Entry, Mutation, Plan};
+use super::subject::Name;
+use super::thing::{LineHeld, OrderHeld, PackageHeld, PaymentHeld};
+use super::wanted::{LineWanted, Member, Members, OrderWanted, PackageWanted};
+use crate::event::{Alias, AliasKind, Payment};
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What is to be done for the order itself.
+pub fn plan_order(wanted: &OrderWanted, held: &OrderHeld) -> Plan {
+    let mut news = News::default();
+    let mut effect = OrderEffect::default();
+    let aliases: Vec<Alias> = wanted.aliases.iter().map(|a| a.value.clone()).filter(|a| !held.aliases.contains(a)).collect();
+    if !aliases.is_empty() {
+        news.add(Member::Aliases, "aliases", json::aliases(&aliases));
+        effect.aliases = aliases;
+    }
+    if let Some(state) = unheld(&wanted.execution_state, &held.execution_state) {
+        news.add(Member::ExecutionState, "desiredExecutionState", json!(state.as_str()));
+        effect.execution_state = Some(*state);
+    }
+    if let Some(price) = unheld(&wanted.total_price, &held.total_price) {
+        news.add(Member::TotalPrice, "totalPrice", json!({"value": json::money(price)}));
+        effect.total_price = Some(*price);
+    }
+    if let Some(taxes) = unheld(&wanted.taxes, &held.taxes) {
+        news.add(Member::Taxes, "taxes", json::taxes(taxes));
+        effect.taxes = Some(*taxes);
+    }
+    if let Some(discount) = unheld(&wanted.discount, &held.discount) {
+        news.add(Member::Discount, "discounts", json::discount(discount));
+        effect.discount = Some(discount.clone());
+    }
+    let links: Vec<_> = wanted.links.iter().map(|link| link.value.clone()).filter(|link| !held.links.contains(link)).collect();
+    if !links.is_empty() {
+        let list: Vec<Value> =
+            links.iter().map(|link| json!({"destinationType": link.destination.as_str(), "url": link.url})).collect();
+        news.add(Member::Links, "orderLinks", Value::Array(list));
+        effect.links = links;
+    }
+    if let Some((list, sent)) = payments(&wanted.payments, &held.payments) {
+        news.add(Member::Payments, "payments", list);
+        effect.payments = sent;
+    }
+    news.plan(Effect::Order(effect), |fields| Entry::Order(fields))
+}
+
+/// What is to be done for a line item.
+pub fn plan_line(context: &Context, name: &Name, wanted: &LineWanted, held: &LineHeld) -> Plan {
+    let id = match context.names.require(AliasKind::LineItem, name) {
+        Ok(id) => id,
+        Err(need) => return context.missing(vec![need]),
+    };
+    let mut news = News::default();
+    let mut effect = LineEffect { line: id.clone(), ..LineEffect::default() };
+    let aliases = new_aliases(&wanted.aliases, &held.aliases);
+    if !aliases.is_empty() {
+        news.add(Member::Aliases, "aliases", json::aliases(&aliases));
+        effect.aliases = aliases;
+    }
+    if let Some(taxes) = unheld(&wanted.taxes, &held.taxes) {
+        news.add(Member::Taxes, "taxes", json::taxes(taxes));
+        effect.taxes = Some(*taxes);
+    }
+    if let Some(discount) = unheld(&wanted.discount, &held.discount) {
+        news.add(Member::Discount, "discounts", json::discount(discount));
+        effect.discount = Some(discount.clone());
+    }
+    if let Some((list, sent)) = payments(&wanted.payments, &held.payments) {
+        news.add(Member::Payments, "payments", list);
+        effect.payments = sent;
+    }
+    news.plan(Effect::Line(effect), |mut fields| {
+        fields.insert("id".to_owned(), json!({"lineItemId": id}));
+        Entry::LineItem(Value::Object(fields))
+    })
+}
+
+/// What is to be done for a package, as an order event speaks of it: its aliases.
+pub fn plan_package(context: &Context, name: &Name, wanted: &PackageWanted, held: &PackageHeld) -> Plan {
+    let id = match context.names.require(AliasKind::Package, name) {
+        Ok(id) => id,
+        Err(need) => return context.missing(vec![need]),
+    };
+    let aliases = new_aliases(&wanted.aliases, &held.aliases);
+    let mut news = News::default();
+    if !aliases.is_empty() {
+        news.add(Member::Aliases, "aliases", json::aliases(&aliases));
+    }
+    news.plan(Effect::Package(PackageEffect { package: id.clone(), aliases }), |mut fields| {
+        fields.insert("id".to_owned(), json!(id));
+        Entry::Package(Value::Object(fields))
+    })
+}
+
+/// The members that are new, and what they look like in the input.
+#[derive(Default)]
+struct News {
+    fields: Map<String, Value>,
+    members: Members,
+}
+
+impl News {
+    fn add(&mut self, member: Member, field: &str, value: Value) {
+        self.members.insert(member);
+        self.fields.insert(field.to_owned(), value);
+    }
+
+    fn plan(self, effect: Effect, entry: impl FnOnce(Map<String, Value>) -> Entry) -> Plan {
+        if self.members.is_empty() {
+            let note = Reason::nothing("ALREADY_HELD", "Buy with Prime already holds all of it, or there was nothing in it");
+            return Plan::Done { note, effect: None };
+        }
+        let (mutation, step) = (Mutation::UpdateOrder, self.members.clone());
+        Plan::Send { mutation, entry: entry(self.fields), effect, step, outstanding: self.members }
+    }
+}
+
+fn unheld<'a, T: PartialEq>(wanted: &'a Option<Ranked<T>>, held: &Option<T>) -> Option<&'a T> {
+    wanted.as_ref().map(|wanted| &wanted.value).filter(|value| held.as_ref() != Some(*value))
+}
+
+fn new_aliases(wanted: &Option<Ranked<Vec<Alias>>>, held: &BTreeSet<Alias>) -> Vec<Alias> {
+    let mut new: Vec<Alias> = Vec::new();
+    for alias in wanted.iter().flat_map(|aliases| &aliases.value) {
+        if !held.contains(alias) && !new.contains(alias) {
+            new.push(alias.clone());
+        }
+    }
+    new
+}
+
+type Sent = BTreeMap<String, PaymentHeld>;
+
+/// Payments that are new by id, or changed.
+fn payments(wanted: &Option<Ranked<Vec<Payment>>>, held: &Sent) -> Option<(Value, Sent)> {
+    let all = wanted.iter().flat_map(|payments| &payments.value);
+    let new: Vec<&Payment> = all.filter(|payment| held.get(&payment.id) != Some(&PaymentHeld::from(*payment))).collect();
+    let details: Vec<Value> = new.iter().map(|payment| json::payment(payment)).collect();
+    let sent = new.iter().map(|payment| (payment.id.clone(), PaymentHeld::from(*payment))).collect();
+    (!details.is_empty()).then(|| (json!({"details": details}), sent))
+}

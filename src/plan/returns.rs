@@ -1,0 +1,139 @@
+//! Returns: created once, then completed or cancelled; both ends are final.
+
+use super::effect::{Effect, ReturnEffect};
+use super::json;
+use super::outcome::Reason;
+use super::step::{Context, Entry, Mutation, Plan};
+use super::subject::Name;
+use super::thing::ReturnHeld;
+use super::wanted::{Member, Members, ReturnWanted};
+use crate::event::{Alias, AliasKind, Initiator, ReturnState};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
+
+/// The API's limit of aliases on one return (`ReturnDetailsInput`).
+const MOST_ALIASES: usize = 2;
+
+/// What is to be done for a return.
+pub fn plan(context: &Context, name: &Name, wanted: &ReturnWanted, held: &ReturnHeld) -> Plan {
+    if wanted.initiator.as_ref().is_some_and(|initiator| initiator.value == Initiator::Bwp) {
+        return done("BWP_RETURN", "a return that Buy with Prime created is never written back");
+    }
+    let Some(state) = &wanted.state else { return done("NOTHING_NEW", "no snapshot of the return is left") };
+    if let Some(end) = held.state.filter(|held| is_final(*held) && *held != state.value && state.holder.is_some()) {
+        let message = format!("the return is {}, which is final; it cannot become {}", end.as_str(), state.value.as_str());
+        let reason = Reason::contradiction("FINAL_STATE", message).at("/data/state");
+        return Plan::Dead { reason, members: Members::from([Member::State]) };
+    }
+    let full: Vec<Alias> = match &wanted.aliases {
+        Some(aliases) => aliases.value.clone(),
+        None => name.alias().cloned().into_iter().collect(),
+    };
+    if full.len() > MOST_ALIASES {
+        let message = format!("{} aliases with the return's own; Buy with Prime keeps at most {MOST_ALIASES}", full.len());
+        let reason = Reason::contradiction("TOO_MANY_ALIASES", message).at("/data/aliases");
+        return Plan::Dead { reason, members: Members::from([Member::Aliases]) };
+    }
+    let bwp_id = match name {
+        Name::Bwp(id) => Some(id.as_str()),
+        Name::Alias(_) => context.names.resolve(AliasKind::Return, name),
+    };
+    if held.exists || bwp_id.is_some() {
+        update(context, name, bwp_id, wanted, held, state.value)
+    } else {
+        create(context, wanted, state.value, full)
+    }
+}
+
+fn create(context: &Context, wanted: &ReturnWanted, state: ReturnState, aliases: Vec<Alias>) -> Plan {
+    let members = Members::from([Member::State, Member::Lines, Member::Aliases, Member::Initiator]);
+    if state == ReturnState::Cancelled {
+        let effect = ReturnEffect { state: Some(state), ..ReturnEffect::default() };
+        let note = Reason::nothing("NEVER_CREATED", "the return was cancelled before Buy with Prime heard of it");
+        return Plan::Done { note, effect: Some(Effect::Return(effect)) };
+    }
+    let Some(lines) = &wanted.lines else {
+        let message = "Buy with Prime does not have this return, and no snapshot of it says which lines to create it with";
+        let reason = Reason::contradiction("LINES_REQUIRED", message).at("/data/lines");
+        return Plan::Dead { reason, members };
+    };
+    let lines = match context.lines(&lines.value) {
+        Ok(lines) => lines,
+        Err(plan) => return plan,
+    };
+    let items: Vec<Value> = lines
+        .iter()
+        .map(|(id, quantity)| json!({"returnFor": {"orderLineItemAmounts": [json::line_amount(id, quantity.unwrap_or(1))]}}))
+        .collect();
+    let entry = json!({"aliases": json::aliases(&aliases), "state": "CREATED", "returnLineItems": items});
+    let effect = ReturnEffect {
+        create: true,
+        state: Some(ReturnState::Created),
+        aliases: Some(aliases),
+        lines: Some(lines.into_iter().map(|(id, quantity)| (id, quantity.unwrap_or(1))).collect()),
+    };
+    Plan::Send {
+        mutation: Mutation::UpdateOrder,
+        entry: Entry::Return(entry),
+        effect: Effect::Return(effect),
+        step: members.clone(),
+        outstanding: members,
+    }
+}
+
+fn update(
+    context: &Context,
+    name: &Name,
+    bwp_id: Option<&str>,
+    wanted: &ReturnWanted,
+    held: &ReturnHeld,
+    state: ReturnState,
+) -> Plan {
+    let mut entry = Map::new();
+    let mut effect = ReturnEffect::default();
+    let mut outstanding = Members::new();
+    let identifier = match (bwp_id, name) {
+        (Some(id), _) | (None, Name::Bwp(id)) => json!({"id": id}),
+        (None, Name::Alias(alias)) => json!({"alias": json::alias(alias)}),
+    };
+    entry.insert("returnIdentifier".to_owned(), identifier);
+    if state != ReturnState::Created && held.state != Some(state) {
+        entry.insert("state".to_owned(), json!(state.as_str()));
+        effect.state = Some(state);
+        outstanding.insert(Member::State);
+    }
+    if let Some(aliases) = &wanted.aliases {
+        let list: BTreeSet<Alias> = aliases.value.iter().cloned().collect();
+        if held.aliases.as_ref() != Some(&list) {
+            entry.insert("aliases".to_owned(), json::aliases(&aliases.value));
+            effect.aliases = Some(aliases.value.clone());
+            outstanding.insert(Member::Aliases);
+        }
+    }
+    if outstanding.is_empty() {
+        return nothing_new(context, wanted, held);
+    }
+    let (mutation, step) = (Mutation::UpdateOrder, outstanding.clone());
+    Plan::Send { mutation, entry: Entry::Return(Value::Object(entry)), effect: Effect::Return(effect), step, outstanding }
+}
+
+fn nothing_new(context: &Context, wanted: &ReturnWanted, held: &ReturnHeld) -> Plan {
+    let lines = wanted.lines.as_ref().and_then(|lines| context.lines(&lines.value).ok());
+    let changed = lines.zip(held.lines.as_ref()).is_some_and(|(now, then)| {
+        let now = now.into_iter().map(|(id, quantity)| (id, quantity.unwrap_or(1))).collect();
+        *then != now
+    });
+    if changed {
+        done("LINES_FIXED", "the lines changed, but Buy with Prime takes the lines of a return only when it is created")
+    } else {
+        done("ALREADY_HELD", "Buy with Prime already holds the return as it is wanted")
+    }
+}
+
+fn done(code: &str, message: &str) -> Plan {
+    Plan::Done { note: Reason::nothing(code, message), effect: None }
+}
+
+const fn is_final(state: ReturnState) -> bool {
+    matches!(state, ReturnState::Cancelled | ReturnState::Completed)
+}

@@ -1,0 +1,223 @@
+//! The vocabulary of planning: what is asked of one thing, and what the answer can be.
+
+use super::effect::Effect;
+use super::names::Names;
+use super::outcome::Reason;
+use super::subject::{AliasTypes, Name, Need, Subject};
+use super::wanted::Members;
+use crate::event::{AliasKind, Line, Reference};
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// Whether package states can be written at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Environment {
+    /// Amazon moves the packages; only their aliases can be written.
+    Production,
+    /// Package states and milestones are written with `updateOrderPackageInformation`.
+    Sandbox,
+}
+
+/// Whether what is due for one order goes together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Coalesce {
+    /// All that is due for an order goes in one mutation per operation.
+    Order,
+    /// Each thing goes alone.
+    Off,
+}
+
+/// Which things are read before their first mutation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReadFirst {
+    /// None.
+    Off,
+    /// Refunds.
+    Refunds,
+    /// Everything.
+    All,
+}
+
+/// What planning takes from the configuration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rules {
+    /// Of the target.
+    pub environment: Environment,
+    /// Of the target.
+    pub alias_types: AliasTypes,
+    /// `dispatch.coalesce`
+    pub coalesce: Coalesce,
+    /// `dispatch.read_first`
+    pub read_first: ReadFirst,
+    /// `waiting.read_interval`
+    pub read_interval: TimeDelta,
+    /// `waiting.give_up_after`
+    pub give_up_after: TimeDelta,
+    /// `waiting.sandbox_interval`
+    pub sandbox_interval: TimeDelta,
+    /// `dispatch.request_timeout`
+    pub request_timeout: TimeDelta,
+    /// `retry.budget`
+    pub retry_budget: TimeDelta,
+    /// Play as if every read of the order found nothing new: for `map`, which has no network.
+    pub blind: bool,
+}
+
+/// Something that only a read of the order can tell.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Question {
+    /// What a name stands for.
+    Name(Need),
+    /// Which package carries a tracking number.
+    Tracking(String),
+    /// What Buy with Prime holds of a thing.
+    State(Subject),
+    /// Whether the last step of a shipment shows.
+    Step(Subject),
+    /// Whether a refusal only meant that it is already so.
+    Check(Subject),
+    /// Whether the order is there at all.
+    Order,
+}
+
+/// What a thing is planned with.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// The configuration.
+    pub rules: &'a Rules,
+    /// The names of the order's things.
+    pub names: &'a Names,
+    /// Questions that a read has answered, and when.
+    pub asked: &'a [(Question, DateTime<Utc>)],
+    /// The present.
+    pub now: DateTime<Utc>,
+}
+
+impl Context<'_> {
+    /// Whether a read since the given moment could have answered the question.
+    pub fn asked_since(&self, question: &Question, since: Option<DateTime<Utc>>) -> bool {
+        self.rules.blind
+            || self.asked.iter().any(|(asked, at)| asked == question && since.is_none_or(|since| *at >= since))
+    }
+
+    /// What to do about names that are not known: the order is read once for them, then they are waited for.
+    pub fn missing(&self, needs: Vec<Need>) -> Plan {
+        let unasked: Vec<Question> =
+            needs.iter().cloned().map(Question::Name).filter(|question| !self.asked_since(question, None)).collect();
+        if unasked.is_empty() { Plan::Wait { needs } } else { Plan::Look { questions: unasked } }
+    }
+
+    /// Buy with Prime's ids of lines, in their order, with the quantities.
+    pub fn lines(&self, lines: &[Line]) -> Result<Vec<(String, Option<u32>)>, Plan> {
+        let mut found: Vec<(String, Option<u32>)> = Vec::with_capacity(lines.len());
+        let mut needs = Vec::new();
+        for (at, line) in lines.iter().enumerate() {
+            match self.names.require(AliasKind::LineItem, &name_of(&line.line)) {
+                Ok(id) if found.iter().any(|(known, _)| *known == id) => {
+                    let message = format!("line item {id} is named twice, under two names");
+                    let reason = Reason::contradiction("DUPLICATE_LINE", message).at(format!("/data/lines/{at}"));
+                    return Err(Plan::Dead { reason, members: Members::from([super::wanted::Member::Lines]) });
+                }
+                Ok(id) => found.push((id, line.quantity)),
+                Err(need) => needs.push(need),
+            }
+        }
+        if needs.is_empty() { Ok(found) } else { Err(self.missing(needs)) }
+    }
+}
+
+/// The name of a reference that the configuration has been applied to.
+pub fn name_of(reference: &Reference) -> Name {
+    match reference {
+        Reference::BwpId(id) => Name::Bwp(id.clone()),
+        Reference::Alias(alias) => Name::Alias(alias.clone()),
+        Reference::Id(id) => Name::Alias(crate::event::Alias { alias_type: String::new(), id: id.clone() }),
+    }
+}
+
+/// Which mutation of the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Mutation {
+    /// `updateOrder`
+    #[serde(rename = "updateOrder")]
+    UpdateOrder,
+    /// `updateOrderPackageInformation`, in the sandbox alone.
+    #[serde(rename = "updateOrderPackageInformation")]
+    UpdatePackages,
+}
+
+impl Mutation {
+    /// The name of the operation.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Mutation::UpdateOrder => "updateOrder",
+            Mutation::UpdatePackages => "updateOrderPackageInformation",
+        }
+    }
+}
+
+/// What a thing puts into the input of a mutation.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Entry {
+    /// An element of `returns.details`.
+    Return(Value),
+    /// An element of `refunds.details`.
+    Refund(Value),
+    /// An element of `lineItems`.
+    LineItem(Value),
+    /// An element of `packageInformation.details`, of either mutation.
+    Package(Value),
+    /// Members of the input itself.
+    Order(Map<String, Value>),
+}
+
+/// What is to be done for one thing now.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Plan {
+    /// All that is wanted is so, or cannot be written.
+    Done {
+        /// Why nothing is sent.
+        note: Reason,
+        /// What is known from it.
+        effect: Option<Effect>,
+    },
+    /// One entry of a mutation.
+    Send {
+        /// The mutation it belongs to.
+        mutation: Mutation,
+        /// What it says.
+        entry: Entry,
+        /// What is known once it is accepted.
+        effect: Effect,
+        /// The members that this entry serves.
+        step: Members,
+        /// All members that are not yet as wanted, this step's among them.
+        outstanding: Members,
+    },
+    /// Names are missing that a read did not show.
+    Wait {
+        /// The names.
+        needs: Vec<Need>,
+    },
+    /// The order has to be read first.
+    Look {
+        /// What the read is to tell.
+        questions: Vec<Question>,
+    },
+    /// Not now: again later, without a failure.
+    Later {
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// Wrong against what is known: the snapshots that hold these members are at fault.
+    Dead {
+        /// What is wrong.
+        reason: Reason,
+        /// The members at fault.
+        members: Members,
+    },
+}
