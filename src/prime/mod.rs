@@ -4,5 +4,6 @@
 //! lanes, events or Postgres; what an answer means for an event is decided in
 //! [`crate::dispatch::verdict`].
 
+pub mod documents;
 pub mod view;
 mod wire;

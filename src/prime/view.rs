@@ -63,8 +63,7 @@ pub struct LinkView {
 
 /// An amount of money as BwP writes it: a float, so it is rounded to the currency's digits before
 /// it is compared.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "wire::Money")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ReadMoney {
     /// The number's own text as a decimal, never by way of a binary float.
     pub amount: Decimal,
@@ -83,12 +82,11 @@ impl ReadMoney {
 
 /// `discounts.summary` of an order or a line item.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all(deserialize = "camelCase"))]
+#[serde(from = "wire::Discount")]
 pub struct DiscountView {
     /// How much.
     pub amount: Option<ReadMoney>,
     /// The text shown to the shopper.
-    #[serde(rename(deserialize = "displayString"))]
     pub display: Option<String>,
 }
 
@@ -257,16 +255,21 @@ mod tests {
             ("0", "0"),
             ("\"12.00\"", "12"),
         ] {
-            let money: ReadMoney =
-                serde_json::from_str(&format!(r#"{{"amount":{text},"currencyCode":"USD"}}"#))
-                    .unwrap();
-            assert_eq!(money.rounded(2).to_string(), rounded, "{text}");
+            assert_eq!(
+                total(text).unwrap().unwrap().rounded(2).to_string(),
+                rounded,
+                "{text}"
+            );
         }
-        for text in ["1e300", "true", "\"ten\"", "null", "{}"] {
-            let read: Result<ReadMoney, _> =
-                serde_json::from_str(&format!(r#"{{"amount":{text}}}"#));
-            assert!(read.is_err(), "{text}");
+        assert_eq!(total("null").unwrap(), None);
+        for text in ["1e300", "true", "\"ten\"", "{}"] {
+            assert!(total(text).is_err(), "{text}");
         }
+    }
+
+    fn total(amount: &str) -> Result<Option<ReadMoney>, serde_json::Error> {
+        let json = format!(r#"{{"totalPrice":{{"value":{{"amount":{amount}}}}}}}"#);
+        serde_json::from_str::<OrderView>(&json).map(|order| order.total_price)
     }
 
     #[test]

@@ -50,27 +50,34 @@ struct Metadata {
 
 #[derive(Deserialize)]
 struct TotalPrice {
-    value: Option<ReadMoney>,
+    value: Option<Money>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Tax {
-    collectable_tax_amount: Option<ReadMoney>,
+    collectable_tax_amount: Option<Money>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Money {
-    #[serde(deserialize_with = "decimal")]
-    amount: Decimal,
+struct Money {
+    #[serde(default, deserialize_with = "decimal")]
+    amount: Option<Decimal>,
     currency_code: Option<String>,
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Discount {
+    amount: Option<Money>,
+    display_string: Option<String>,
+}
+
+#[derive(Deserialize)]
 struct Amount {
-    #[serde(deserialize_with = "decimal")]
-    value: Decimal,
+    #[serde(default, deserialize_with = "decimal")]
+    value: Option<Decimal>,
 }
 
 #[derive(Deserialize)]
@@ -135,14 +142,14 @@ pub(super) struct Refund {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct RefundTotal {
-    total_amount: Option<ReadMoney>,
+    total_amount: Option<Money>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Payment {
     id: Option<String>,
-    amount: Option<ReadMoney>,
+    amount: Option<Money>,
     state: Option<String>,
     payment_method: Option<PaymentMethod>,
 }
@@ -207,7 +214,7 @@ impl Shares {
         self.order_line_item_amounts?
             .into_iter()
             .map(|share| {
-                let quantity = share.amount.map(|amount| amount.value.normalize());
+                let quantity = share.amount.and_then(|amount| amount.value);
                 Some(LineShare {
                     line: share.line_item?.id?,
                     quantity,
@@ -218,7 +225,7 @@ impl Shares {
 }
 
 fn tax(part: Option<Summary<Tax>>) -> Option<ReadMoney> {
-    Summary::flat(part).and_then(|tax| tax.collectable_tax_amount)
+    Summary::flat(part).and_then(|tax| Money::flat(tax.collectable_tax_amount))
 }
 
 impl From<Order> for OrderView {
@@ -228,7 +235,7 @@ impl From<Order> for OrderView {
             execution_state: order.metadata.and_then(|metadata| metadata.execution_state),
             aliases: order.aliases,
             links: order.order_links,
-            total_price: order.total_price.and_then(|price| price.value),
+            total_price: order.total_price.and_then(|price| Money::flat(price.value)),
             taxes: tax(order.taxes),
             discount: Summary::flat(order.discounts),
             payments: Details::flat(order.payments),
@@ -244,7 +251,7 @@ impl From<LineItem> for LineView {
     fn from(line: LineItem) -> Self {
         Self {
             id: line.id,
-            quantity: line.amount.map(|amount| amount.value.normalize()),
+            quantity: line.amount.and_then(|amount| amount.value),
             aliases: line.aliases,
             taxes: tax(line.taxes),
             discount: Summary::flat(line.discounts),
@@ -277,7 +284,9 @@ impl From<Refund> for RefundView {
             id: refund.id,
             state: refund.state,
             aliases: refund.aliases,
-            total: refund.refund_total.and_then(|total| total.total_amount),
+            total: refund
+                .refund_total
+                .and_then(|total| Money::flat(total.total_amount)),
             request_reason: refund.refund_request_reason,
             status_reason: refund.refund_status_reason,
             lines: refund.refund_for.and_then(Shares::flat),
@@ -293,7 +302,7 @@ impl From<Payment> for PaymentView {
             .map_or((None, None), |method| (method.display_string, method.kind));
         Self {
             id: payment.id,
-            amount: payment.amount,
+            amount: Money::flat(payment.amount),
             state: payment.state,
             display,
             method,
@@ -327,39 +336,38 @@ impl From<Package> for PackageView {
     }
 }
 
-impl From<Money> for ReadMoney {
-    fn from(money: Money) -> Self {
+impl From<Discount> for DiscountView {
+    fn from(discount: Discount) -> Self {
         Self {
-            amount: money.amount,
-            currency: money.currency_code,
+            amount: Money::flat(discount.amount),
+            display: discount.display_string,
         }
     }
 }
 
-/// A JSON number, or the same in quotes, without a detour through a binary float.
-fn decimal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Decimal, D::Error> {
-    let text = match Value::deserialize(deserializer)? {
-        Value::Number(number) => number.to_string(),
-        Value::String(text) => text,
-        other => {
-            return Err(serde::de::Error::custom(format_args!(
-                "a number is wanted where BwP wrote {}",
-                kind(&other)
-            )));
-        }
-    };
-    parse_decimal(&text)
-        .ok_or_else(|| serde::de::Error::custom("a number beyond 28 digits, or none"))
+impl Money {
+    fn flat(part: Option<Self>) -> Option<ReadMoney> {
+        let money = part?;
+        Some(ReadMoney {
+            amount: money.amount?,
+            currency: money.currency_code,
+        })
+    }
 }
 
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
+/// A JSON number, or the same in quotes, without a detour through a binary float.
+fn decimal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Decimal>, D::Error> {
+    let text = match Value::deserialize(deserializer)? {
+        Value::Null => return Ok(None),
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => text,
+        _ => return Err(serde::de::Error::custom("a number is wanted")),
+    };
+    match parse_decimal(&text) {
+        Some(decimal) => Ok(Some(decimal.normalize())),
+        None => Err(serde::de::Error::custom(
+            "a number of at most 28 digits is wanted",
+        )),
     }
 }
 
