@@ -2,3 +2,5 @@
 #![deny(missing_docs)]
 
 pub mod event;
+pub mod plan;
+pub mod prime;

@@ -1,0 +1,2 @@
+//! Dispatch: claim, plan, send, judge, settle.
+

@@ -1,0 +1,9 @@
+//! Buy with Prime: documents, typed answers, token, transport.
+//!
+//! Owns everything that goes over the wire to BwP and how its answers are read. Knows nothing of
+//! lanes, events or Postgres; what an answer means for an event is decided in
+//! [`crate::dispatch::verdict`].
+
+pub mod documents;
+pub mod view;
+mod wire;
