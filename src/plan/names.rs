@@ -90,9 +90,7 @@ impl Names {
     pub fn require(&self, kind: AliasKind, name: &Name) -> Result<String, Need> {
         match name {
             Name::Bwp(id) => Ok(id.clone()),
-            Name::Alias(_) => {
-                self.resolve(kind, name).map(str::to_owned).ok_or_else(|| Need { kind, name: name.clone() })
-            }
+            Name::Alias(_) => self.resolve(kind, name).map(str::to_owned).ok_or_else(|| Need { kind, name: name.clone() }),
         }
     }
 

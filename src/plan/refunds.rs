@@ -80,9 +80,7 @@ fn news<'a>(
 /// Payments that are final and were never sent: Buy with Prime adds up what it is sent, so each goes once.
 fn unsent<'a>(wanted: &'a RefundWanted, held: &RefundHeld) -> impl Iterator<Item = &'a Payment> {
     let payments = wanted.payments.iter().flat_map(|payments| &payments.value);
-    payments.filter(|payment| {
-        payment.state.is_none_or(|state| state.is_final()) && !held.payments.contains_key(&payment.id)
-    })
+    payments.filter(|payment| payment.state.is_none_or(|state| state.is_final()) && !held.payments.contains_key(&payment.id))
 }
 
 fn entry(news: News, state: RefundState, total: Money, held: &RefundHeld, bwp_id: Option<&str>) -> Plan {
@@ -99,7 +97,10 @@ fn entry(news: News, state: RefundState, total: Money, held: &RefundHeld, bwp_id
     ];
     outstanding.extend(flags.into_iter().filter(|(_, new)| *new).map(|(member, _)| member));
     if outstanding.is_empty() {
-        return done("ALREADY_HELD", "Buy with Prime already holds the refund as it is wanted; payments that are not final are held back");
+        return done(
+            "ALREADY_HELD",
+            "Buy with Prime already holds the refund as it is wanted; payments that are not final are held back",
+        );
     }
     let mut entry = Map::new();
     if let Some(id) = bwp_id {

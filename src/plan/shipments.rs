@@ -224,9 +224,8 @@ fn later_package(context: &Context, shipment: &Shipment, named: String) -> Resul
     if context.rules.blind && !shipment.is_part {
         return Ok(named);
     }
-    let all: Vec<(&String, &PackageHeld)> = packages(shipment.things)
-        .filter(|(_, held)| !held.gone && held.lines.as_ref() == Some(lines))
-        .collect();
+    let all: Vec<(&String, &PackageHeld)> =
+        packages(shipment.things).filter(|(_, held)| !held.gone && held.lines.as_ref() == Some(lines)).collect();
     let state = shipment.held.state.map(Place::of);
     let stated = all.iter().filter(|(_, held)| held.state.as_deref().and_then(Place::parse) == state);
     let one = if all.len() == 1 { all.first() } else { only(stated) };
@@ -286,9 +285,10 @@ fn send(context: &Context, shipment: &Shipment, id: String, current: Option<Plac
                 members.extend(state_members);
                 effect.state = Some(ShipmentState::Delivered);
             }
-            let identifier = wanted.tracking.as_ref().map(|tracking| {
-                json!({"trackingNumber": tracking.value.number, "carrierCode": tracking.value.carrier})
-            });
+            let identifier = wanted
+                .tracking
+                .as_ref()
+                .map(|tracking| json!({"trackingNumber": tracking.value.number, "carrierCode": tracking.value.carrier}));
             let latest = json!({"status": {"code": milestone.as_str()}});
             json!({"packageTrackerState": {"packageTrackerIdentifier": identifier, "latestMilestone": latest}})
         }

@@ -100,8 +100,7 @@ pub struct Context<'a> {
 impl Context<'_> {
     /// Whether a read since the given moment could have answered the question.
     pub fn asked_since(&self, question: &Question, since: Option<DateTime<Utc>>) -> bool {
-        self.rules.blind
-            || self.asked.iter().any(|(asked, at)| asked == question && since.is_none_or(|since| *at >= since))
+        self.rules.blind || self.asked.iter().any(|(asked, at)| asked == question && since.is_none_or(|since| *at >= since))
     }
 
     /// What to do about names that are not known: the order is read once for them, then they are waited for.

@@ -3,7 +3,8 @@
 use super::outcome::Reason;
 use super::wanted::{LineWanted, OrderWanted, PackageWanted, RefundWanted, ReturnWanted, ShipmentWanted};
 use crate::event::{
-    Alias, Discount, ExecutionState, Money, OrderLink, Payment, PaymentMethod, PaymentState, RefundState, ReturnState, ShipmentState,
+    Alias, Discount, ExecutionState, Money, OrderLink, Payment, PaymentMethod, PaymentState, RefundState, ReturnState,
+    ShipmentState,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -65,8 +66,8 @@ impl Pace {
 pub struct Check {
     /// What Buy with Prime said: the reason of the end where the order does not show it.
     pub reason: Reason,
-    /// Whether the order has been read since.
-    pub read: bool,
+    /// Whether it was the creation of a return: one that exists settles it.
+    pub create: bool,
 }
 
 /// What Buy with Prime is known to hold of the order itself.

@@ -2,9 +2,9 @@
 
 use super::rank::{EventNo, Rank, Ranked};
 use crate::event::{
-    Alias, Discount, ExecutionState, Initiator, Line, Milestone, Money, OrderLine, OrderLink, OrderPackage, OrderSnapshot, Payment,
-    Reference, RefundSnapshot, RefundState, RefundStatusReason, ReturnSnapshot, ReturnState, ShipmentSnapshot, ShipmentState,
-    Tracking,
+    Alias, Discount, ExecutionState, Initiator, Line, Milestone, Money, OrderLine, OrderLink, OrderPackage, OrderSnapshot,
+    Payment, Reference, RefundSnapshot, RefundState, RefundStatusReason, ReturnSnapshot, ReturnState, ShipmentSnapshot,
+    ShipmentState, Tracking,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;

@@ -74,9 +74,7 @@ pub struct ReadMoney {
 impl ReadMoney {
     /// The amount at the currency's digits, without the noise of floats (38.790000000000006 is 38.79).
     pub fn rounded(&self, digits: u32) -> Decimal {
-        self.amount
-            .round_dp_with_strategy(digits, rust_decimal::RoundingStrategy::MidpointAwayFromZero)
-            .normalize()
+        self.amount.round_dp_with_strategy(digits, rust_decimal::RoundingStrategy::MidpointAwayFromZero).normalize()
     }
 }
 
@@ -202,9 +200,7 @@ mod tests {
 
     #[test]
     fn what_is_not_shown_differs_from_what_is_empty() {
-        let shown = order(
-            r#"{"id":"322-ABC1-AAAAAA","aliases":[],"refunds":{"details":[]},"returns":null}"#,
-        );
+        let shown = order(r#"{"id":"322-ABC1-AAAAAA","aliases":[],"refunds":{"details":[]},"returns":null}"#);
         assert_eq!(shown.id.as_deref(), Some("322-ABC1-AAAAAA"));
         assert_eq!(shown.aliases, Some(vec![]));
         assert_eq!(shown.refunds, Some(vec![]));
@@ -227,15 +223,9 @@ mod tests {
         assert_eq!(refund.total.as_ref().unwrap().rounded(2), Decimal::from(8));
         assert_eq!(refund.status_reason, None);
         let lines = refund.lines.as_ref().unwrap();
-        assert_eq!(
-            (lines[0].quantity, lines[1].quantity),
-            (Some(Decimal::ONE), None)
-        );
+        assert_eq!((lines[0].quantity, lines[1].quantity), (Some(Decimal::ONE), None));
         let payment = &refund.payments.as_ref().unwrap()[0];
-        assert_eq!(
-            (payment.display.as_deref(), payment.method.as_deref()),
-            (Some("Visa"), Some("AMAZON_PAY"))
-        );
+        assert_eq!((payment.display.as_deref(), payment.method.as_deref()), (Some("Visa"), Some("AMAZON_PAY")));
     }
 
     #[test]
@@ -247,19 +237,12 @@ mod tests {
             ("1E+2", "100"),
             ("5e-17", "0"),
             ("1e-300", "0"),
-            (
-                "0.1000000000000000055511151231257827021181583404541015625",
-                "0.1",
-            ),
+            ("0.1000000000000000055511151231257827021181583404541015625", "0.1"),
             ("123456789012.99", "123456789012.99"),
             ("0", "0"),
             ("\"12.00\"", "12"),
         ] {
-            assert_eq!(
-                total(text).unwrap().unwrap().rounded(2).to_string(),
-                rounded,
-                "{text}"
-            );
+            assert_eq!(total(text).unwrap().unwrap().rounded(2).to_string(), rounded, "{text}");
         }
         assert_eq!(total("null").unwrap(), None);
         for text in ["1e300", "true", "\"ten\"", "{}"] {
@@ -285,24 +268,12 @@ mod tests {
         let packages = shown.packages.unwrap();
         assert_eq!(packages[0].carrier.as_deref(), Some("UPS"));
         assert_eq!(packages[0].milestone.as_deref(), Some("IN_TRANSIT"));
-        assert_eq!(
-            packages[0].lines.as_ref().unwrap()[0].quantity,
-            Some(Decimal::TWO)
-        );
+        assert_eq!(packages[0].lines.as_ref().unwrap()[0].quantity, Some(Decimal::TWO));
         assert_eq!((&packages[1].carrier, &packages[1].lines), (&None, &None));
         let returns = shown.returns.unwrap();
-        let lines: Vec<_> = returns[0]
-            .lines
-            .as_ref()
-            .unwrap()
-            .iter()
-            .map(|share| share.line.as_str())
-            .collect();
+        let lines: Vec<_> = returns[0].lines.as_ref().unwrap().iter().map(|share| share.line.as_str()).collect();
         assert_eq!(lines, ["l1", "l2"]);
-        assert_eq!(
-            returns[1].lines, None,
-            "a share without a line item is not an empty return"
-        );
+        assert_eq!(returns[1].lines, None, "a share without a line item is not an empty return");
     }
 
     #[test]

@@ -11,8 +11,8 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::view::{
-    AliasView, DiscountView, LineShare, LineView, LinkView, OrderView, PackageView, PaymentView,
-    ReadMoney, RefundView, ReturnView,
+    AliasView, DiscountView, LineShare, LineView, LinkView, OrderView, PackageView, PaymentView, ReadMoney, RefundView,
+    ReturnView,
 };
 
 #[derive(Deserialize)]
@@ -215,10 +215,7 @@ impl Shares {
             .into_iter()
             .map(|share| {
                 let quantity = share.amount.and_then(|amount| amount.value);
-                Some(LineShare {
-                    line: share.line_item?.id?,
-                    quantity,
-                })
+                Some(LineShare { line: share.line_item?.id?, quantity })
             })
             .collect()
     }
@@ -263,18 +260,10 @@ impl From<LineItem> for LineView {
 impl From<Return> for ReturnView {
     fn from(entry: Return) -> Self {
         let shares = |items: Vec<ReturnLineItem>| -> Option<Vec<LineShare>> {
-            let parts: Option<Vec<_>> = items
-                .into_iter()
-                .map(|item| item.return_for?.flat())
-                .collect();
+            let parts: Option<Vec<_>> = items.into_iter().map(|item| item.return_for?.flat()).collect();
             parts.map(|parts| parts.concat())
         };
-        Self {
-            id: entry.id,
-            state: entry.state,
-            aliases: entry.aliases,
-            lines: entry.return_line_items.and_then(shares),
-        }
+        Self { id: entry.id, state: entry.state, aliases: entry.aliases, lines: entry.return_line_items.and_then(shares) }
     }
 }
 
@@ -284,9 +273,7 @@ impl From<Refund> for RefundView {
             id: refund.id,
             state: refund.state,
             aliases: refund.aliases,
-            total: refund
-                .refund_total
-                .and_then(|total| Money::flat(total.total_amount)),
+            total: refund.refund_total.and_then(|total| Money::flat(total.total_amount)),
             request_reason: refund.refund_request_reason,
             status_reason: refund.refund_status_reason,
             lines: refund.refund_for.and_then(Shares::flat),
@@ -297,28 +284,17 @@ impl From<Refund> for RefundView {
 
 impl From<Payment> for PaymentView {
     fn from(payment: Payment) -> Self {
-        let (display, method) = payment
-            .payment_method
-            .map_or((None, None), |method| (method.display_string, method.kind));
-        Self {
-            id: payment.id,
-            amount: Money::flat(payment.amount),
-            state: payment.state,
-            display,
-            method,
-        }
+        let (display, method) = payment.payment_method.map_or((None, None), |method| (method.display_string, method.kind));
+        Self { id: payment.id, amount: Money::flat(payment.amount), state: payment.state, display, method }
     }
 }
 
 impl From<Package> for PackageView {
     fn from(package: Package) -> Self {
         let tracker = package.package_tracker;
-        let (identifier, latest) = tracker.map_or((None, None), |tracker| {
-            (tracker.package_tracker_identifier, tracker.latest_milestone)
-        });
-        let (tracking_number, carrier) = identifier.map_or((None, None), |known| {
-            (known.tracking_number, known.carrier_code)
-        });
+        let (identifier, latest) =
+            tracker.map_or((None, None), |tracker| (tracker.package_tracker_identifier, tracker.latest_milestone));
+        let (tracking_number, carrier) = identifier.map_or((None, None), |known| (known.tracking_number, known.carrier_code));
         Self {
             id: package.id,
             state: package.state,
@@ -326,32 +302,22 @@ impl From<Package> for PackageView {
             aliases: package.aliases,
             tracking_number,
             carrier,
-            milestone: latest
-                .and_then(|milestone| milestone.status)
-                .and_then(|status| status.code),
-            lines: package
-                .package_information_details_for
-                .and_then(Shares::flat),
+            milestone: latest.and_then(|milestone| milestone.status).and_then(|status| status.code),
+            lines: package.package_information_details_for.and_then(Shares::flat),
         }
     }
 }
 
 impl From<Discount> for DiscountView {
     fn from(discount: Discount) -> Self {
-        Self {
-            amount: Money::flat(discount.amount),
-            display: discount.display_string,
-        }
+        Self { amount: Money::flat(discount.amount), display: discount.display_string }
     }
 }
 
 impl Money {
     fn flat(part: Option<Self>) -> Option<ReadMoney> {
         let money = part?;
-        Some(ReadMoney {
-            amount: money.amount?,
-            currency: money.currency_code,
-        })
+        Some(ReadMoney { amount: money.amount?, currency: money.currency_code })
     }
 }
 
@@ -365,9 +331,7 @@ fn decimal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Decimal>
     };
     match parse_decimal(&text) {
         Some(decimal) => Ok(Some(decimal.normalize())),
-        None => Err(serde::de::Error::custom(
-            "a number of at most 28 digits is wanted",
-        )),
+        None => Err(serde::de::Error::custom("a number of at most 28 digits is wanted")),
     }
 }
 
@@ -375,15 +339,8 @@ fn parse_decimal(text: &str) -> Option<Decimal> {
     let Some((digits, exponent)) = text.split_once(['e', 'E']) else {
         return Decimal::from_str(text).ok();
     };
-    let (digits, exponent) = (
-        Decimal::from_str(digits).ok()?,
-        exponent.parse::<i32>().ok()?,
-    );
-    let power = |n: u32| {
-        10i128
-            .checked_pow(n)
-            .and_then(|power| Decimal::try_from_i128_with_scale(power, 0).ok())
-    };
+    let (digits, exponent) = (Decimal::from_str(digits).ok()?, exponent.parse::<i32>().ok()?);
+    let power = |n: u32| 10i128.checked_pow(n).and_then(|power| Decimal::try_from_i128_with_scale(power, 0).ok());
     match (exponent, power(exponent.unsigned_abs())) {
         (0.., Some(power)) => digits.checked_mul(power),
         (..0, Some(power)) => digits.checked_div(power),

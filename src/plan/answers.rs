@@ -1,0 +1,239 @@
+//! What an answer, or the lack of one, makes of a lane.
+
+use super::compare::{Shown, shown};
+use super::effect::Effect;
+use super::lane::{Absent, Draft, Intent, Lane, Part, Stands};
+use super::outcome::{Class, Reason};
+use super::step::{Plan, Question, Rules};
+use super::subject::Subject;
+use super::thing::{Check, Known, RefundHeld};
+use super::turn::settling;
+use crate::event::AliasKind;
+use crate::prime::view::OrderView;
+use chrono::{DateTime, Utc};
+
+/// What becomes of the things of a mutation that was surely not applied and will be tried again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Postponed {
+    /// What was said.
+    pub reason: Reason,
+    /// Nothing of the order is sent before this: a `Retry-After`.
+    pub floor: Option<DateTime<Utc>>,
+}
+
+impl Lane {
+    /// Notes what is about to be sent. From here until its end is known, nothing else of the order is sent.
+    pub fn begin(&mut self, draft: &Draft, ended_at: DateTime<Utc>) {
+        let intent = Intent { mutation: draft.mutation, parts: draft.parts.clone(), ended_at, stands: Stands::InFlight };
+        self.memo.intents.push(intent);
+    }
+
+    /// Takes back what was noted, since no byte of it left. Costs nothing.
+    pub fn withdraw(&mut self) {
+        self.memo.intents.pop();
+    }
+
+    /// Buy with Prime accepted the mutation.
+    pub fn accepted(&mut self, view: &OrderView, now: DateTime<Utc>) {
+        let Some(intent) = self.memo.intents.pop() else { return };
+        for part in &intent.parts {
+            self.apply(part, now);
+            self.credit(part, |progress| progress.delivered = true);
+        }
+        self.learn_names(view, now);
+    }
+
+    /// Buy with Prime refused the mutation for good: its part dies, or, where there are several, the order tells which.
+    pub fn refused(&mut self, reason: Reason, now: DateTime<Utc>) {
+        let Some(mut intent) = self.memo.intents.pop() else { return };
+        match &intent.parts[..] {
+            [part] => {
+                let part = part.clone();
+                self.credit(&part, |_| {});
+                self.bury_part(&part, &reason);
+            }
+            _ => {
+                (intent.ended_at, intent.stands) = (now, Stands::Refused(reason));
+                self.memo.intents.push(intent);
+            }
+        }
+    }
+
+    /// Buy with Prime refused in a way that may only mean that it is already so: the order tells.
+    pub fn refused_perhaps_done(&mut self, reason: Reason, now: DateTime<Utc>) {
+        match self.memo.intents.last().map(|intent| intent.parts.clone()) {
+            Some(parts) if parts.len() == 1 => {
+                self.memo.intents.pop();
+                for part in &parts {
+                    self.credit(part, |_| {});
+                    let create = matches!(&part.effect, Effect::Return(effect) if effect.create);
+                    let subject = self.canonical(&part.subject);
+                    self.thing(subject).check = Some(Check { reason: reason.clone(), create });
+                }
+            }
+            _ => self.refused(reason, now),
+        }
+    }
+
+    /// Surely not applied, and worth another try: each of its things gets its own due time.
+    pub fn postponed(&mut self, postponed: &Postponed, now: DateTime<Utc>, due: impl Fn(u32) -> DateTime<Utc>) {
+        let Some(intent) = self.memo.intents.pop() else { return };
+        for part in &intent.parts {
+            self.credit(part, |_| {});
+            let subject = self.canonical(&part.subject);
+            let pace = &mut self.thing(subject).pace;
+            pace.attempts = pace.attempts.saturating_add(1);
+            pace.first_failure.get_or_insert(now);
+            pace.last = Some(postponed.reason.clone());
+            pace.due = Some(due(pace.attempts).max(postponed.floor.unwrap_or(now)));
+        }
+        self.memo.not_before = self.memo.not_before.max(postponed.floor);
+    }
+
+    /// It is not known whether it was applied. An answer that does not tell can be checked at once, a missing one later.
+    pub fn unknown(&mut self, reason: Reason, answered: bool, floor: Option<DateTime<Utc>>, now: DateTime<Utc>) {
+        if let Some(intent) = self.memo.intents.last_mut() {
+            intent.ended_at = now;
+            intent.stands = if answered { Stands::Unclear(reason) } else { Stands::NoAnswer(reason) };
+        }
+        self.memo.not_before = self.memo.not_before.max(floor);
+    }
+
+    /// Buy with Prime does not know the order: everything of it waits.
+    pub fn order_unknown(&mut self, now: DateTime<Utc>) {
+        for intent in std::mem::take(&mut self.memo.intents) {
+            for part in &intent.parts {
+                self.credit(part, |_| {});
+            }
+        }
+        self.memo.absent = Some(Absent { at: now, bwp_id: self.order_id().map(str::to_owned) });
+        self.remember(vec![Question::Order], now);
+    }
+
+    /// Takes in a read of the order, begun at `asked_at`, and decides with it what became of what was unknown.
+    pub fn read(&mut self, view: &OrderView, questions: Vec<Question>, rules: &Rules, asked_at: DateTime<Utc>) {
+        self.memo.failed_reads = 0;
+        self.memo.absent = None;
+        for intent in std::mem::take(&mut self.memo.intents) {
+            self.resolve(intent, view, rules, asked_at);
+        }
+        self.learn(view, asked_at);
+        self.remember(questions, asked_at);
+        self.check(rules, asked_at);
+    }
+
+    /// A read failed: the next one is not before `at`.
+    pub fn read_failed(&mut self, at: DateTime<Utc>) {
+        self.memo.failed_reads = self.memo.failed_reads.saturating_add(1);
+        self.memo.not_before = self.memo.not_before.max(Some(at));
+    }
+
+    fn resolve(&mut self, mut intent: Intent, view: &OrderView, rules: &Rules, asked_at: DateTime<Utc>) {
+        let joined = intent.parts.len() > 1;
+        let late = matches!(intent.stands, Stands::InFlight | Stands::NoAnswer(_))
+            && asked_at < intent.ended_at + settling(intent.mutation, rules);
+        let mut open = Vec::new();
+        for part in std::mem::take(&mut intent.parts) {
+            let subject = self.canonical(&part.subject);
+            let bwp_id = subject.name().and_then(|name| self.names.resolve(subject.kind(), name)).map(str::to_owned);
+            match shown(&part.effect, &subject, self.refund(&subject), bwp_id.as_deref(), view) {
+                Shown::Yes => {
+                    self.apply(&part, asked_at);
+                    self.credit(&part, |progress| progress.confirmed = true);
+                }
+                // A late request may still apply: a later read tells.
+                Shown::No | Shown::Partly | Shown::Unverifiable if late => open.push(part),
+                Shown::Unverifiable => {
+                    self.credit(&part, |_| {});
+                    let message = "neither the payments nor the total at Buy with Prime tell whether the last mutation was applied; \
+                                   compare the refund by hand";
+                    self.bury_part(&part, &Reason::new(Class::Refused, "UNVERIFIABLE", message));
+                }
+                Shown::No | Shown::Partly => {
+                    self.credit(&part, |_| {});
+                    self.try_again(&part, &intent.stands, joined);
+                }
+            }
+        }
+        if !open.is_empty() {
+            intent.parts = open;
+            self.memo.intents.push(intent);
+        }
+    }
+
+    /// A part that a read shows not to have been applied: it goes again, alone where it was joined.
+    fn try_again(&mut self, part: &Part, stands: &Stands, joined: bool) {
+        if let (Stands::Refused(reason), false) = (stands, joined) {
+            return self.bury_part(part, reason);
+        }
+        let subject = self.canonical(&part.subject);
+        self.thing(subject).pace.solo |= joined;
+    }
+
+    /// Decides on refusals that could have meant that it is already so, now that the order has been read.
+    fn check(&mut self, rules: &Rules, now: DateTime<Utc>) {
+        let checked: Vec<(Subject, Check)> =
+            self.things.iter_mut().filter_map(|(subject, thing)| Some((subject.clone(), thing.check.take()?))).collect();
+        if checked.is_empty() {
+            return;
+        }
+        let survey = self.survey(rules, now);
+        for (subject, check) in checked {
+            let Some(found) = survey.found.get(&subject) else { continue };
+            let exists = matches!(&found.known, Known::Return { held, .. } if held.exists);
+            let so = matches!(found.plan, Plan::Done { .. }) || (check.create && exists);
+            for no in found.known.all_holders() {
+                let Some(live) = self.events.get_mut(&no) else { continue };
+                if so {
+                    live.progress.confirmed = true;
+                } else {
+                    live.progress.refused.push((subject.clone(), check.reason.clone()));
+                }
+            }
+        }
+    }
+
+    fn refund(&self, subject: &Subject) -> Option<&RefundHeld> {
+        match &self.things.get(subject)?.known {
+            Known::Refund { held, .. } => Some(held),
+            _ => None,
+        }
+    }
+
+    fn apply(&mut self, part: &Part, now: DateTime<Utc>) {
+        let subject = self.canonical(&part.subject);
+        self.thing(subject.clone()).pace = Default::default();
+        for (kind, alias, id) in part.effect.apply(&subject, &mut self.things, now) {
+            self.names.learn(kind, alias, &id, now);
+        }
+        if let (Effect::Order(effect), Some(id)) = (&part.effect, self.order_id().map(str::to_owned)) {
+            for alias in &effect.aliases {
+                self.names.learn(AliasKind::Order, alias.clone(), &id, now);
+            }
+        }
+    }
+
+    fn credit(&mut self, part: &Part, change: impl Fn(&mut super::lane::Progress)) {
+        for no in &part.events {
+            if let Some(live) = self.events.get_mut(no) {
+                live.progress.attempts = live.progress.attempts.saturating_add(1);
+                change(&mut live.progress);
+            }
+        }
+    }
+
+    fn bury_part(&mut self, part: &Part, reason: &Reason) {
+        let subject = self.canonical(&part.subject);
+        for no in &part.events {
+            if let Some(live) = self.events.get_mut(no) {
+                live.progress.refused.push((subject.clone(), reason.clone()));
+            }
+        }
+        self.thing(subject).pace = Default::default();
+    }
+
+    fn remember(&mut self, questions: Vec<Question>, at: DateTime<Utc>) {
+        self.memo.asked.retain(|(asked, _)| !questions.contains(asked));
+        self.memo.asked.extend(questions.into_iter().map(|question| (question, at)));
+    }
+}

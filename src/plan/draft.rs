@@ -1,0 +1,113 @@
+//! Which entries go into the next mutation, and what its variables look like.
+
+use super::lane::{Draft, Lane, Part};
+use super::rank::EventNo;
+use super::step::{Coalesce, Entry, Mutation, Plan, Rules};
+use super::subject::Subject;
+use super::survey::{Found, Survey};
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
+
+/// The most entries of one mutation: a bound on its size, far above what one order has.
+const MOST_ENTRIES: usize = 100;
+
+/// An entry that could go now.
+struct Ready<'a> {
+    subject: &'a Subject,
+    found: &'a Found,
+    senders: BTreeSet<EventNo>,
+    solo: bool,
+}
+
+/// The next mutation of a lane, if anything is due.
+pub fn next(lane: &Lane, survey: &Survey, rules: &Rules, now: DateTime<Utc>) -> Option<Draft> {
+    let ready = ready(lane, survey, now);
+    let head = ready.first()?;
+    let mutation = mutation_of(head.found)?;
+    let chosen: Vec<&Ready> = match rules.coalesce {
+        _ if head.solo => vec![head],
+        Coalesce::Order => ready.iter().filter(|other| !other.solo && mutation_of(other.found) == Some(mutation)).collect(),
+        // One event's own things stay together; another event's go alone.
+        Coalesce::Off => ready
+            .iter()
+            .filter(|other| {
+                !other.solo && mutation_of(other.found) == Some(mutation) && !other.senders.is_disjoint(&head.senders)
+            })
+            .collect(),
+    };
+    let chosen = &chosen[..chosen.len().min(MOST_ENTRIES)];
+    let first = head.senders.first().and_then(|no| lane.events.get(no));
+    let identifier = lane.order_identifier(first, &rules.alias_types);
+    let entries = chosen.iter().filter_map(|ready| match &ready.found.plan {
+        Plan::Send { entry, .. } => Some(entry),
+        _ => None,
+    });
+    let variables = json!({"orderIdentifier": identifier, "input": input(entries)});
+    let parts = chosen.iter().filter_map(|ready| match &ready.found.plan {
+        Plan::Send { effect, .. } => {
+            Some(Part { subject: ready.subject.clone(), events: ready.senders.clone(), effect: effect.clone() })
+        }
+        _ => None,
+    });
+    Some(Draft { mutation, parts: parts.collect(), variables })
+}
+
+fn mutation_of(found: &Found) -> Option<Mutation> {
+    match &found.plan {
+        Plan::Send { mutation, .. } => Some(*mutation),
+        _ => None,
+    }
+}
+
+/// What could go now, in the order of intake. An event waits as a whole: none of its things goes before all its names are known.
+fn ready<'a>(lane: &Lane, survey: &'a Survey, now: DateTime<Utc>) -> Vec<Ready<'a>> {
+    let blocked: BTreeSet<EventNo> = survey
+        .found
+        .values()
+        .filter(|found| matches!(found.plan, Plan::Wait { .. } | Plan::Look { .. }))
+        .flat_map(|found| found.pending.iter().copied())
+        .collect();
+    let mut ready: Vec<Ready> = survey
+        .found
+        .iter()
+        .filter(|(_, found)| matches!(found.plan, Plan::Send { .. }))
+        .filter_map(|(subject, found)| {
+            let pace = lane.things.get(subject).map(|thing| &thing.pace);
+            let due = pace.and_then(|pace| pace.due).is_none_or(|due| due <= now);
+            let senders = found.senders();
+            let open = due && senders.is_disjoint(&blocked);
+            open.then(|| Ready { subject, found, senders, solo: pace.is_some_and(|pace| pace.solo) })
+        })
+        .collect();
+    ready.sort_by_key(|ready| ready.senders.first().copied());
+    ready
+}
+
+/// Joins entries into the input of one mutation.
+fn input<'a>(entries: impl Iterator<Item = &'a Entry>) -> Value {
+    let mut input = Map::new();
+    for entry in entries {
+        match entry {
+            Entry::Order(fields) => input.extend(fields.clone()),
+            Entry::LineItem(item) => push(&mut input, &["lineItems"], item),
+            Entry::Return(item) => push(&mut input, &["returns", "details"], item),
+            Entry::Refund(item) => push(&mut input, &["refunds", "details"], item),
+            Entry::Package(item) => push(&mut input, &["packageInformation", "details"], item),
+        }
+    }
+    Value::Object(input)
+}
+
+fn push(input: &mut Map<String, Value>, path: &[&str], item: &Value) {
+    let Some((last, parents)) = path.split_last() else { return };
+    let mut at = input;
+    for parent in parents {
+        let next = at.entry((*parent).to_owned()).or_insert_with(|| Value::Object(Map::new()));
+        let Value::Object(next) = next else { return };
+        at = next;
+    }
+    if let Value::Array(list) = at.entry((*last).to_owned()).or_insert_with(|| Value::Array(Vec::new())) {
+        list.push(item.clone());
+    }
+}

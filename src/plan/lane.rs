@@ -1,0 +1,282 @@
+//! A lane: one order, with its names, its things, its unsettled events, and what is in flight or unknown.
+
+use super::effect::Effect;
+use super::facet::{Facet, facets};
+use super::names::Names;
+use super::outcome::{Reason, Status};
+use super::rank::{EventNo, Rank};
+use super::step::{Mutation, Question};
+use super::subject::{AliasTypes, Name, Need, Subject};
+use super::thing::{Known, Thing};
+use crate::event::{Alias, AliasKind, Event};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Everything that is known of one order: what the planner works on, and what the ledger loads and saves.
+#[derive(Debug, Clone, Default)]
+pub struct Lane {
+    /// Buy with Prime's id of the order, where an event or an answer gave it.
+    pub bwp_id: Option<String>,
+    /// The rows of the alias table that belong to this order.
+    pub names: Names,
+    /// What is known of each thing.
+    pub things: BTreeMap<Subject, Thing>,
+    /// Events that are not settled, and those that died of old age, whose members still count.
+    pub events: BTreeMap<EventNo, Live>,
+    /// What the lane remembers between two turns.
+    pub memo: Memo,
+}
+
+/// An event that is not settled.
+#[derive(Debug, Clone)]
+pub struct Live {
+    /// The event.
+    pub event: Event,
+    /// What it says, thing by thing.
+    pub facets: Vec<(Subject, Facet)>,
+    /// How new it is.
+    pub rank: Rank,
+    /// What has become of it so far.
+    pub progress: Progress,
+    /// Since when it waits for a name.
+    pub waiting_since: Option<DateTime<Utc>>,
+    /// Whether it died of old age: it only lends its members to newer snapshots.
+    pub is_ghost: bool,
+}
+
+impl Live {
+    /// An event that has just arrived.
+    pub fn new(no: EventNo, event: Event, types: &AliasTypes) -> Live {
+        let rank = Rank { version: event.data.version(), time: event.envelope.time, arrival: no };
+        let facets = facets(&event, types);
+        Live { event, facets, rank, progress: Progress::default(), waiting_since: None, is_ghost: false }
+    }
+}
+
+/// What has become of an event before it is final.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Progress {
+    /// Mutations sent for it.
+    pub attempts: u32,
+    /// Whether Buy with Prime accepted a part of it.
+    pub delivered: bool,
+    /// Whether a read showed a part of it, after a send or a refusal.
+    pub confirmed: bool,
+    /// The things for which it was refused or contradicts, with the first reason.
+    pub refused: Vec<(Subject, Reason)>,
+}
+
+/// What a lane remembers between two turns.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Memo {
+    /// Questions that a read was made for, and when.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub asked: Vec<(Question, DateTime<Utc>)>,
+    /// Mutations that are in flight, or of which it is not known whether they were applied.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub intents: Vec<Intent>,
+    /// Nothing is sent or read before this: a `Retry-After` of this order, or reads that fail.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<DateTime<Utc>>,
+    /// Reads that failed in a row.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub failed_reads: u32,
+    /// Since when Buy with Prime does not know the order, and by which id it was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub absent: Option<Absent>,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// Buy with Prime does not know the order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Absent {
+    /// When it last said so.
+    pub at: DateTime<Utc>,
+    /// Buy with Prime's id as it was known then: another one is worth another try at once.
+    pub bwp_id: Option<String>,
+}
+
+/// A mutation as it was meant, written before it is sent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Intent {
+    /// Which mutation.
+    pub mutation: Mutation,
+    /// Its parts.
+    pub parts: Vec<Part>,
+    /// When the attempt is over at the latest, or was over.
+    pub ended_at: DateTime<Utc>,
+    /// How it stands.
+    pub stands: Stands,
+}
+
+/// How a mutation stands that has not been settled.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Stands {
+    /// Sent, or about to be: what a holder that died leaves behind.
+    InFlight,
+    /// No answer came: it may still be applied.
+    NoAnswer(Reason),
+    /// An answer came that does not tell.
+    Unclear(Reason),
+    /// Refused with several parts: which of them is at fault is not known.
+    Refused(Reason),
+}
+
+/// One thing's part in a mutation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Part {
+    /// The thing.
+    pub subject: Subject,
+    /// The events that it is sent for.
+    pub events: BTreeSet<EventNo>,
+    /// What it changes.
+    pub effect: Effect,
+}
+
+/// A mutation that is to be sent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Draft {
+    /// Which mutation.
+    pub mutation: Mutation,
+    /// Its parts.
+    pub parts: Vec<Part>,
+    /// `{"orderIdentifier": …, "input": …}`
+    pub variables: serde_json::Value,
+}
+
+/// An event that is final.
+#[derive(Debug, Clone)]
+pub struct Settled {
+    /// Its place.
+    pub no: EventNo,
+    /// The event.
+    pub live: Live,
+    /// How it ended.
+    pub status: Status,
+    /// Why.
+    pub reason: Option<Reason>,
+}
+
+/// Where an unsettled event stands after its lane's turn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// Due when its lane's turn comes.
+    Queued,
+    /// For names that are not known.
+    Waiting(BTreeSet<Need>),
+    /// For its next try, or for a read that tells what became of the last one.
+    Retrying,
+}
+
+impl Lane {
+    /// The order's id at Buy with Prime, where it is known.
+    pub fn order_id(&self) -> Option<&str> {
+        self.bwp_id.as_deref().or_else(|| self.names.order_id())
+    }
+
+    /// How the order is named in a request: by Buy with Prime's id where it is known, else by the alias that the event gives.
+    pub fn order_identifier(&self, live: Option<&Live>, types: &AliasTypes) -> serde_json::Value {
+        if let Some(id) = self.order_id() {
+            return serde_json::json!({"orderId": id});
+        }
+        let named = live.or_else(|| self.events.values().next());
+        match named.map(|live| types.name(AliasKind::Order, &live.event.data.order())) {
+            Some(Name::Alias(alias)) => serde_json::json!({"alias": super::json::alias(&alias)}),
+            Some(Name::Bwp(id)) => serde_json::json!({"orderId": id}),
+            None => serde_json::Value::Null,
+        }
+    }
+
+    /// The thing, made where it was not known.
+    pub fn thing(&mut self, subject: Subject) -> &mut Thing {
+        let fresh = Thing::new(&subject);
+        self.things.entry(subject).or_insert(fresh)
+    }
+
+    /// The one name under which a thing is kept: Buy with Prime's id as soon as the table knows it.
+    pub fn canonical(&self, subject: &Subject) -> Subject {
+        let Some(Name::Alias(alias)) = subject.name() else { return subject.clone() };
+        let name = Name::Alias(alias.clone());
+        if let Some(id) = self.names.resolve(subject.kind(), &name) {
+            return subject.renamed(Name::Bwp(id.to_owned()));
+        }
+        if self.things.contains_key(subject) {
+            return subject.clone();
+        }
+        self.things
+            .iter()
+            .find(|(other, thing)| carries(other, thing, subject, alias))
+            .map_or_else(|| subject.clone(), |(other, _)| other.clone())
+    }
+
+    /// Brings every thing under its one name, uniting what was known under two.
+    pub fn rename_things(&mut self) {
+        let moved: Vec<(Subject, Subject)> = self
+            .things
+            .keys()
+            .map(|subject| (subject.clone(), self.canonical(subject)))
+            .filter(|(subject, canonical)| subject != canonical)
+            .collect();
+        for (old, new) in moved {
+            let Some(thing) = self.things.remove(&old) else { continue };
+            match self.things.get_mut(&new) {
+                Some(present) => {
+                    present.known.absorb(thing.known);
+                    present.check = present.check.take().or(thing.check);
+                    present.pace.solo |= thing.pace.solo;
+                    present.pace.due = present.pace.due.max(thing.pace.due);
+                }
+                None => {
+                    self.things.insert(new, thing);
+                }
+            }
+        }
+    }
+
+    /// Whether an event takes part in a mutation that is in flight or unknown.
+    pub fn is_in_intent(&self, no: EventNo) -> bool {
+        self.memo.intents.iter().any(|intent| intent.parts.iter().any(|part| part.events.contains(&no)))
+    }
+
+    /// Whether a thing takes part in a mutation that is in flight or unknown.
+    pub fn has_intent(&self, subject: &Subject) -> bool {
+        let parts = self.memo.intents.iter().flat_map(|intent| &intent.parts);
+        parts.into_iter().any(|part| self.canonical(&part.subject) == *subject)
+    }
+
+    /// Takes over all of another lane that turned out to be the same order. What either had in flight is to be read.
+    pub fn absorb(&mut self, other: Lane) {
+        self.bwp_id = self.bwp_id.take().or(other.bwp_id);
+        self.names.absorb(other.names);
+        for (subject, thing) in other.things {
+            match self.things.get_mut(&subject) {
+                Some(present) => present.known.absorb(thing.known),
+                None => {
+                    self.things.insert(subject, thing);
+                }
+            }
+        }
+        self.events.extend(other.events);
+        self.memo.asked.extend(other.memo.asked);
+        self.memo.intents.extend(other.memo.intents);
+        self.memo.absent = None;
+        self.rename_things();
+    }
+}
+
+/// Whether Buy with Prime has accepted this alias on another thing of the kind: then both names are one thing.
+fn carries(other: &Subject, thing: &Thing, subject: &Subject, alias: &Alias) -> bool {
+    match (other, &thing.known, subject) {
+        (Subject::Return(_), Known::Return { held, .. }, Subject::Return(_)) => {
+            held.aliases.as_ref().is_some_and(|aliases| aliases.contains(alias))
+        }
+        (Subject::Refund(_), Known::Refund { held, .. }, Subject::Refund(_)) => held.aliases.contains(alias),
+        _ => false,
+    }
+}

@@ -1,0 +1,283 @@
+//! A lane's turn: settle what is final, then send, read or rest.
+
+use super::draft;
+use super::lane::{Draft, Lane, Settled, Standing, Stands};
+use super::outcome::{Class, Reason, Status};
+use super::rank::EventNo;
+use super::step::{Plan, Question, Rules};
+use super::survey::Survey;
+use super::thing::{Known, Thing};
+use chrono::{DateTime, Utc};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a lane's turn comes to.
+#[derive(Debug)]
+pub struct Turn {
+    /// Events that are final now.
+    pub settled: Vec<Settled>,
+    /// Where the others stand.
+    pub standings: BTreeMap<EventNo, Standing>,
+    /// What to do.
+    pub next: Next,
+}
+
+/// What a lane does next.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Next {
+    /// Send a mutation.
+    Send(Box<Draft>),
+    /// Read the order.
+    Read {
+        /// What the read is to tell.
+        questions: Vec<Question>,
+        /// `{"orderIdentifier": …}`
+        variables: serde_json::Value,
+    },
+    /// Nothing before this; nothing at all where it is none.
+    Rest {
+        /// When to look again.
+        until: Option<DateTime<Utc>>,
+    },
+}
+
+impl Lane {
+    /// Takes the lane's turn.
+    pub fn turn(&mut self, rules: &Rules, now: DateTime<Utc>) -> Turn {
+        let mut settled = Vec::new();
+        self.rename_things();
+        loop {
+            let survey = self.survey(rules, now);
+            if self.bury(&survey) || self.settle(&survey, &mut settled) || self.expire(&survey, rules, now, &mut settled) {
+                continue;
+            }
+            let standings = self.standings(&survey, now);
+            let next = self.choose(&survey, rules, now);
+            return Turn { settled, standings, next };
+        }
+    }
+
+    /// Takes out of the running what contradicts what is known. Tells whether anything changed.
+    fn bury(&mut self, survey: &Survey) -> bool {
+        for (subject, found) in &survey.found {
+            let Plan::Dead { reason, members } = &found.plan else { continue };
+            let holders = found.known.holders(members);
+            let victims = if holders.is_empty() { found.known.all_holders() } else { holders };
+            for no in &victims {
+                if let Some(live) = self.events.get_mut(no) {
+                    live.progress.refused.push((subject.clone(), reason.clone()));
+                }
+            }
+            if !victims.is_empty() {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Settles events that nothing is left to do for. Tells whether there were any.
+    fn settle(&mut self, survey: &Survey, settled: &mut Vec<Settled>) -> bool {
+        let is_pending = |no: &EventNo| survey.found.values().any(|found| found.pending.contains(no));
+        let finals: Vec<EventNo> = self
+            .events
+            .iter()
+            .filter(|(no, live)| !live.is_ghost && !is_pending(no) && !self.is_in_intent(**no))
+            .map(|(no, _)| *no)
+            .collect();
+        for no in &finals {
+            let Some(live) = self.events.get(no) else { continue };
+            let (status, reason) = self.ending(*no, survey);
+            let facets: Vec<_> = self.open_facets(live).into_iter().map(|(s, facet)| (s, facet.clone())).collect();
+            let rank = live.rank;
+            for (subject, facet) in facets {
+                let done = survey.found.get(&subject).map(|found| &found.plan);
+                if let Some(Plan::Done { effect: Some(effect), .. }) = done {
+                    effect.apply(&subject, &mut self.things, rank.time);
+                }
+                let fresh = Thing::new(&subject);
+                self.things.entry(subject).or_insert(fresh).known.overlay(&facet, rank, None);
+            }
+            if let Some(live) = self.events.remove(no) {
+                settled.push(Settled { no: *no, live, status, reason });
+            }
+        }
+        !finals.is_empty()
+    }
+
+    fn ending(&self, no: EventNo, survey: &Survey) -> (Status, Option<Reason>) {
+        let Some(live) = self.events.get(&no) else { return (Status::Superseded, None) };
+        if let Some((_, reason)) = live.progress.refused.first() {
+            return (Status::Dead, Some(reason.clone()));
+        }
+        if live.progress.delivered {
+            return (Status::Delivered, None);
+        }
+        if live.progress.confirmed {
+            return (Status::Confirmed, None);
+        }
+        let held = survey.found.values().find(|found| found.known.all_holders().contains(&no));
+        match held.map(|found| &found.plan) {
+            Some(Plan::Done { note, .. }) => (Status::NothingToSend, Some(note.clone())),
+            Some(_) => (Status::NothingToSend, Some(Reason::nothing("ALREADY_HELD", "Buy with Prime already holds its part"))),
+            None if self.open_facets(live).iter().all(|(subject, facet)| {
+                let mut known = Thing::new(subject).known;
+                known.overlay(facet, live.rank, Some(no));
+                known.all_holders().is_empty()
+            }) =>
+            {
+                (Status::NothingToSend, Some(Reason::nothing("EMPTY", "the event has no member that could be sent")))
+            }
+            None => {
+                let message = "a newer snapshot of the same thing was used instead";
+                (Status::Superseded, Some(Reason::new(Class::Superseded, "SUPERSEDED", message)))
+            }
+        }
+    }
+
+    /// Ends what has waited or been retried for too long. Tells whether there was any.
+    fn expire(&mut self, survey: &Survey, rules: &Rules, now: DateTime<Utc>, settled: &mut Vec<Settled>) -> bool {
+        if rules.blind {
+            return false;
+        }
+        let mut ends: BTreeMap<EventNo, Reason> = BTreeMap::new();
+        for (no, standing) in self.standings(survey, now) {
+            let since = self.events.get(&no).and_then(|live| live.waiting_since);
+            if let (Standing::Waiting(needs), Some(since)) = (standing, since)
+                && since + rules.give_up_after <= now
+            {
+                let names: Vec<String> = needs.iter().map(|need| need.name.to_string()).collect();
+                let message = format!("still unknown after waiting: {}; add the alias, then retry the event", names.join(", "));
+                ends.insert(no, Reason::new(Class::Expired, "ALIAS_UNKNOWN", message));
+            }
+        }
+        for (subject, found) in &survey.found {
+            let pace = self.things.get(subject).map(|thing| &thing.pace);
+            let over = pace.and_then(|pace| pace.first_failure).is_some_and(|first| first + rules.retry_budget <= now);
+            if over && matches!(found.plan, Plan::Send { .. } | Plan::Later { .. }) && !self.has_intent(subject) {
+                let last = pace.and_then(|pace| pace.last.clone());
+                let code = last.as_ref().map_or("RETRY_BUDGET", |last| last.code.as_str());
+                let said = last.as_ref().map_or_else(String::new, |last| format!("; last: {}", last.message));
+                let reason = Reason::new(Class::Expired, code, format!("retried for the whole of retry.budget{said}"));
+                ends.extend(found.senders().into_iter().map(|no| (no, reason.clone())));
+                if let Some(thing) = self.things.get_mut(subject) {
+                    thing.pace = Default::default();
+                }
+            }
+        }
+        for (no, reason) in &ends {
+            if let Some(live) = self.events.get_mut(no) {
+                let before = live.clone();
+                live.is_ghost = true;
+                settled.push(Settled { no: *no, live: before, status: Status::Dead, reason: Some(reason.clone()) });
+            }
+        }
+        !ends.is_empty()
+    }
+
+    /// Where each unsettled event stands.
+    pub fn standings(&self, survey: &Survey, now: DateTime<Utc>) -> BTreeMap<EventNo, Standing> {
+        let mut standings = BTreeMap::new();
+        for (no, live) in self.events.iter().filter(|(_, live)| !live.is_ghost) {
+            let mine = || survey.found.iter().filter(|(_, found)| found.pending.contains(no));
+            let needs: BTreeSet<_> = mine()
+                .filter_map(|(_, found)| match &found.plan {
+                    Plan::Wait { needs } => Some(needs),
+                    _ => None,
+                })
+                .flatten()
+                .cloned()
+                .collect();
+            let retrying = live.progress.attempts > 0
+                || mine().any(|(subject, found)| matches!(found.plan, Plan::Later { .. }) || self.is_held_back(subject, now));
+            let standing = match (needs.is_empty(), retrying) {
+                (false, _) => Standing::Waiting(needs),
+                (true, true) => Standing::Retrying,
+                (true, false) => Standing::Queued,
+            };
+            standings.insert(*no, standing);
+        }
+        standings
+    }
+
+    fn is_held_back(&self, subject: &super::subject::Subject, now: DateTime<Utc>) -> bool {
+        self.things.get(subject).and_then(|thing| thing.pace.due).is_some_and(|due| due > now)
+    }
+
+    fn choose(&self, survey: &Survey, rules: &Rules, now: DateTime<Utc>) -> Next {
+        if let Some(at) = self.memo.not_before.filter(|at| *at > now) {
+            return Next::Rest { until: Some(at) };
+        }
+        if !self.memo.intents.is_empty() {
+            return self.resolve_intents(rules, now);
+        }
+        let (questions, again) = self.questions(survey, rules, now);
+        if !questions.is_empty() {
+            return self.read(rules, questions);
+        }
+        if let Some(draft) = draft::next(self, survey, rules, now) {
+            return Next::Send(Box::new(draft));
+        }
+        let dues = survey.found.iter().filter_map(|(subject, found)| match &found.plan {
+            Plan::Later { at } => Some(*at),
+            _ => self.things.get(subject).and_then(|thing| thing.pace.due).filter(|due| *due > now),
+        });
+        let ends = self.events.values().filter(|live| !live.is_ghost).filter_map(|live| live.waiting_since);
+        let ends = ends.map(|since| since + rules.give_up_after);
+        Next::Rest { until: dues.chain(again).chain(ends).min() }
+    }
+
+    /// Reads the order for what is not known to have been applied, as soon as the read can tell.
+    fn resolve_intents(&self, rules: &Rules, now: DateTime<Utc>) -> Next {
+        let ready = self.memo.intents.iter().map(|intent| match intent.stands {
+            Stands::InFlight | Stands::NoAnswer(_) => intent.ended_at + settling(intent.mutation, rules),
+            Stands::Unclear(_) | Stands::Refused(_) => intent.ended_at,
+        });
+        match ready.max().filter(|at| *at > now) {
+            Some(at) => Next::Rest { until: Some(at) },
+            None => self.read(rules, Vec::new()),
+        }
+    }
+
+    fn read(&self, rules: &Rules, questions: Vec<Question>) -> Next {
+        let identifier = self.order_identifier(None, &rules.alias_types);
+        Next::Read { questions, variables: serde_json::json!({"orderIdentifier": identifier}) }
+    }
+
+    /// The questions that a read is due for, and when waiting for a name calls for the next one.
+    fn questions(&self, survey: &Survey, rules: &Rules, now: DateTime<Utc>) -> (Vec<Question>, Option<DateTime<Utc>>) {
+        let mut due: BTreeSet<Question> = BTreeSet::new();
+        let mut again: Option<DateTime<Utc>> = None;
+        for found in survey.found.values() {
+            match &found.plan {
+                Plan::Look { questions } => due.extend(questions.iter().cloned()),
+                Plan::Wait { needs } if !rules.blind => {
+                    for need in needs {
+                        let question = match need.kind {
+                            crate::event::AliasKind::Order => Question::Order,
+                            _ => Question::Name(need.clone()),
+                        };
+                        let asked = self.memo.asked.iter().filter(|(asked, _)| *asked == question).map(|(_, at)| *at).max();
+                        match asked.map(|at| at + rules.read_interval) {
+                            Some(at) if at > now => again = again.map_or(Some(at), |first| Some(first.min(at))),
+                            _ => _ = due.insert(question),
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        (due.into_iter().collect(), again)
+    }
+}
+
+/// How long after its end a request may still be applied.
+pub fn settling(mutation: super::step::Mutation, rules: &Rules) -> chrono::TimeDelta {
+    match mutation {
+        super::step::Mutation::UpdateOrder => rules.request_timeout,
+        super::step::Mutation::UpdatePackages => rules.sandbox_interval,
+    }
+}
+
+/// Whether a thing is a shipment; their steps wait for what a read shows.
+pub fn is_shipment(known: &Known) -> bool {
+    matches!(known, Known::Shipment { .. })
+}
