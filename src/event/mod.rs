@@ -5,25 +5,40 @@
 
 pub mod alias_row;
 pub mod envelope;
+pub mod fault;
+mod json;
+mod lists;
 pub mod money;
 pub mod order;
+mod path;
 pub mod payment;
+mod reader;
+pub mod record;
 pub mod reference;
 pub mod refund;
 pub mod returns;
 pub mod shipment;
 mod stored;
+mod timestamp;
 pub(crate) mod vocabulary;
 
 pub use alias_row::{AliasKind, AliasRow};
-pub use envelope::{Envelope, Identity, Kind};
-pub use money::{Currency, Money};
+pub use envelope::{DEFAULT_TARGET, Envelope, Identity, Kind};
+pub use fault::{Fault, FaultCode, PartialEnvelope};
+pub use money::{Currency, Money, MoneyError};
 pub use order::{Discount, ExecutionState, LinkDestination, OrderLine, OrderLink, OrderPackage, OrderSnapshot};
 pub use payment::{Payment, PaymentMethod, PaymentState};
+pub use record::{MAX_VALUE_BYTES, RawRecord, Reading, read, read_alias_data, read_structured};
 pub use reference::{Alias, Line, Reference};
 pub use refund::{Initiator, RefundSnapshot, RefundState, RefundStatusReason};
 pub use returns::{ReturnSnapshot, ReturnState};
 pub use shipment::{CancelReason, Milestone, ShipmentSnapshot, ShipmentState, Tracking};
+
+use fault::Read;
+use reader::{Object, Value};
+
+/// The highest version: 2^53 - 1, the last integer that every JSON reader keeps.
+const HIGHEST_VERSION: u64 = (1 << 53) - 1;
 
 /// One event, read and found sound by itself.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,6 +65,16 @@ pub enum Data {
 }
 
 impl Data {
+    fn read(value: Value<'_>, envelope: &Envelope) -> Read<Data> {
+        Ok(match envelope.kind {
+            Kind::Return => Data::Return(ReturnSnapshot::read(value, &envelope.identity)?),
+            Kind::Refund => Data::Refund(RefundSnapshot::read(value)?),
+            Kind::Shipment => Data::Shipment(ShipmentSnapshot::read(value)?),
+            Kind::Order => Data::Order(OrderSnapshot::read(value)?),
+            Kind::Alias => Data::Alias(AliasRow::read(value)?),
+        })
+    }
+
     /// The order that the event is about: for an alias row of an order without `order`, the row's own alias.
     pub fn order(&self) -> Reference {
         match self {
@@ -71,4 +96,14 @@ impl Data {
             Data::Alias(row) => row.version,
         }
     }
+}
+
+/// `version`, which every kind of data may have.
+fn read_version(object: Object<'_>) -> Read<Option<u64>> {
+    object.optional("version", |value| value.integer(0, HIGHEST_VERSION))
+}
+
+/// `extensions`, which every kind of data may have: the producer's own members, never sent on.
+fn read_extensions(object: Object<'_>) -> Read<()> {
+    object.optional("extensions", |value| value.open_object().map(|_| ())).map(|_| ())
 }

@@ -1,21 +1,106 @@
 //! Amounts of money as exact decimals.
 
-use rust_decimal::Decimal;
+use super::fault::{FaultCode, Read, clip};
+use super::reader::Value;
+use rust_decimal::{Decimal, RoundingStrategy};
+use std::cmp::Ordering;
+use std::fmt;
+
+/// The most digits before the point.
+const MOST_DIGITS: usize = 12;
 
 /// An ISO 4217 currency.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Currency(pub(super) [u8; 3]);
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Currency([u8; 3]);
+
+impl Currency {
+    /// The currency with this code, if ISO 4217 has one. Codes are in capitals.
+    pub fn parse(code: &str) -> Option<Currency> {
+        iso_currency::Currency::from_code(code)?;
+        code.as_bytes().try_into().ok().map(Currency)
+    }
+
+    /// The code, for instance `USD`.
+    pub fn code(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+
+    /// How many fraction digits ISO 4217 gives it; none where it gives no minor unit (gold, test codes).
+    pub fn digits(&self) -> u32 {
+        iso_currency::Currency::from_code(self.code()).and_then(|currency| currency.exponent()).map_or(0, u32::from)
+    }
+
+    /// A decimal that may have gone through a float, back at this currency's digits, halves away from zero.
+    pub fn rounded(&self, amount: Decimal) -> Decimal {
+        amount.round_dp_with_strategy(self.digits(), RoundingStrategy::MidpointAwayFromZero)
+    }
+}
+
+impl fmt::Display for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+impl fmt::Debug for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
 
 /// An amount in a currency, never negative, with no more fraction digits than the currency has.
 ///
-/// Equal are amounts of equal value: `2.0` and `2.00` are one.
+/// Equal are amounts of equal value: `2.0` and `2.00` are one. Amounts in different currencies have no order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Money {
-    pub(super) amount: Decimal,
-    pub(super) currency: Currency,
+    amount: Decimal,
+    currency: Currency,
+}
+
+/// Why a text is no amount of money.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum MoneyError {
+    /// Not of the form of an amount.
+    #[error("an amount is digits without a leading zero, at most {MOST_DIGITS} before the point, for instance 10.00")]
+    NotAnAmount,
+    /// More fraction digits than the currency has.
+    #[error("{currency} has at most {} digits after the point, counted as written", currency.digits())]
+    TooPrecise {
+        /// The currency.
+        currency: Currency,
+    },
 }
 
 impl Money {
+    /// An amount as it stands in an event, for instance `10.00`.
+    ///
+    /// # Errors
+    /// Where the text is not of the form of an amount, or finer than the currency.
+    pub fn parse(amount: &str, currency: Currency) -> Result<Money, MoneyError> {
+        let (whole, fraction) = match amount.split_once('.') {
+            Some((whole, fraction)) => (whole, Some(fraction)),
+            None => (amount, None),
+        };
+        let all_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let well_formed = all_digits(whole)
+            && whole.len() <= MOST_DIGITS
+            && (whole == "0" || !whole.starts_with('0'))
+            && fraction.is_none_or(all_digits);
+        if !well_formed {
+            return Err(MoneyError::NotAnAmount);
+        }
+        if fraction.is_some_and(|fraction| fraction.len() > currency.digits() as usize) {
+            return Err(MoneyError::TooPrecise { currency });
+        }
+        let amount = amount.parse().map_err(|_| MoneyError::NotAnAmount)?;
+        Ok(Money { amount, currency })
+    }
+
+    /// An amount that was read from Buy with Prime or the ledger.
+    pub fn from_parts(amount: Decimal, currency: Currency) -> Money {
+        Money { amount, currency }
+    }
+
     /// The exact amount, with its digits as they were written.
     pub fn amount(&self) -> Decimal {
         self.amount
@@ -24,5 +109,40 @@ impl Money {
     /// The currency.
     pub fn currency(&self) -> Currency {
         self.currency
+    }
+
+    /// The amount as a JSON number, digit for digit as it was written.
+    pub fn to_number(&self) -> serde_json::Number {
+        // A decimal's text always is a JSON number; the checked way would only add an error that cannot be.
+        serde_json::Number::from_string_unchecked(self.amount.to_string())
+    }
+
+    pub(super) fn read(value: Value<'_>) -> Read<Money> {
+        let object = value.object(&["amount", "currency"])?;
+        let currency = object.required("currency", |value| {
+            let code = value.text()?;
+            Currency::parse(code).ok_or_else(|| {
+                let message = format!("{} is {}; it must be an ISO 4217 code in capitals", value.label(), clip(code));
+                value.wrong(FaultCode::BadCurrency, message)
+            })
+        });
+        object.required("amount", |value| {
+            let text = value.text()?;
+            let currency = currency?;
+            Money::parse(text, currency)
+                .map_err(|error| value.wrong(FaultCode::BadAmount, format!("{} is {}; {error}", value.label(), clip(text))))
+        })
+    }
+}
+
+impl PartialOrd for Money {
+    fn partial_cmp(&self, other: &Money) -> Option<Ordering> {
+        (self.currency == other.currency).then(|| self.amount.cmp(&other.amount))
+    }
+}
+
+impl fmt::Display for Money {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.amount, self.currency)
     }
 }

@@ -1,6 +1,9 @@
 //! A payment on a refund, an order or a line item.
 
 use super::Money;
+use super::fault::Read;
+use super::lists;
+use super::reader::{self, Value};
 use super::vocabulary::vocabulary;
 
 /// One transfer of money. `id` is unique within its list.
@@ -26,6 +29,36 @@ pub struct PaymentMethod {
     pub method_type: String,
     /// What the shopper sees, for instance `Visa ending in 1234`.
     pub display: String,
+}
+
+impl Payment {
+    /// A list of payments, each with an id of its own.
+    pub(super) fn read_list(value: Value<'_>) -> Read<Vec<Payment>> {
+        let payments = value.list(Payment::read)?;
+        lists::distinct(value, &payments, |payment| &payment.id)?;
+        Ok(payments)
+    }
+
+    fn read(value: Value<'_>) -> Read<Payment> {
+        let object = value.object(&["id", "amount", "state", "method", "payer"])?;
+        Ok(Payment {
+            id: object.required("id", reader::id)?,
+            amount: object.required("amount", Money::read)?,
+            method: object.required("method", PaymentMethod::read)?,
+            state: object.optional("state", |value| value.one_of(PaymentState::parse, PaymentState::WORDS))?,
+            payer: object.optional("payer", |value| value.open_object().map(|_| value.node.to_value()))?,
+        })
+    }
+}
+
+impl PaymentMethod {
+    fn read(value: Value<'_>) -> Read<PaymentMethod> {
+        let object = value.object(&["type", "display"])?;
+        Ok(PaymentMethod {
+            method_type: object.required("type", reader::word)?,
+            display: object.required("display", reader::prose)?,
+        })
+    }
 }
 
 vocabulary! {

@@ -1,7 +1,10 @@
 //! `oms.refund.v1`: the whole present state of one refund.
 
+use super::fault::{FaultCode, Read};
+use super::reader::{self, Object, Value};
 use super::vocabulary::vocabulary;
-use super::{Alias, Line, Money, Payment, Reference};
+use super::{Alias, Line, Money, Payment, PaymentState, Reference};
+use rust_decimal::Decimal;
 
 /// A refund as the merchant's system has it now.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +31,67 @@ pub struct RefundSnapshot {
     pub payments: Option<Vec<Payment>>,
     /// Who asked for it; the merchant where absent.
     pub initiator: Option<Initiator>,
+}
+
+impl RefundSnapshot {
+    pub(super) fn read(value: Value<'_>) -> Read<RefundSnapshot> {
+        let known = [
+            "order",
+            "refund",
+            "version",
+            "state",
+            "total",
+            "requestReason",
+            "statusReason",
+            "aliases",
+            "lines",
+            "payments",
+            "initiator",
+            "extensions",
+        ];
+        let object = value.object(&known)?;
+        let snapshot = RefundSnapshot {
+            order: object.required("order", Reference::read)?,
+            refund: object.required("refund", Reference::read)?,
+            version: super::read_version(object)?,
+            state: object.required("state", |value| value.one_of(RefundState::parse, RefundState::WORDS))?,
+            total: object.required("total", Money::read)?,
+            request_reason: object.optional("requestReason", reader::word)?,
+            status_reason: object
+                .optional("statusReason", |value| value.one_of(RefundStatusReason::parse, RefundStatusReason::WORDS))?,
+            aliases: object.optional("aliases", Alias::read_list)?,
+            lines: object.optional("lines", Line::read_uncounted)?,
+            payments: object.optional("payments", Payment::read_list)?,
+            initiator: object.optional("initiator", |value| value.one_of(Initiator::parse, Initiator::WORDS))?,
+        };
+        super::read_extensions(object)?;
+        snapshot.check_payments(object)?;
+        Ok(snapshot)
+    }
+
+    /// Payments are in the currency of the total, and those that stand do not exceed it.
+    fn check_payments(&self, object: Object<'_>) -> Read<()> {
+        let payments = self.payments.as_deref().unwrap_or_default();
+        if let Some(index) = payments.iter().position(|payment| payment.amount.currency() != self.total.currency()) {
+            let message = format!(
+                "`payments[{index}]` is in {}, the refund's `total` in {}; both must be in one currency",
+                payments[index].amount.currency(),
+                self.total.currency()
+            );
+            return Err(object.wrong_below("payments", index, ["amount", "currency"], FaultCode::CurrencyMismatch, message));
+        }
+        let stands = |payment: &&Payment| !matches!(payment.state, Some(PaymentState::Failed | PaymentState::Cancelled));
+        let sum: Decimal = payments.iter().filter(stands).map(|payment| payment.amount.amount()).sum();
+        if sum <= self.total.amount() {
+            return Ok(());
+        }
+        let message = format!(
+            "`payments` that are not FAILED or CANCELLED come to {sum}, more than the refund's `total` of {}; \
+             `total` is all that was refunded so far",
+            self.total
+        );
+        Err(object.wrong_member("payments", FaultCode::PaymentsExceedTotal, message))
+    }
 }
 
 vocabulary! {

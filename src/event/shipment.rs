@@ -1,5 +1,7 @@
 //! `oms.shipment.v1`: the whole present state of one shipment.
 
+use super::fault::{FaultCode, Read};
+use super::reader::{self, Object, Value};
 use super::vocabulary::vocabulary;
 use super::{Line, Reference};
 
@@ -44,6 +46,93 @@ pub enum ShipmentState {
     Delivered,
     /// Called off, or came back.
     Cancelled(CancelReason),
+}
+
+impl ShipmentSnapshot {
+    pub(super) fn read(value: Value<'_>) -> Read<ShipmentSnapshot> {
+        let known =
+            ["order", "shipment", "package", "version", "state", "reason", "tracking", "milestone", "lines", "extensions"];
+        let object = value.object(&known)?;
+        let snapshot = ShipmentSnapshot {
+            order: object.required("order", Reference::read)?,
+            shipment: object.required("shipment", Reference::read)?,
+            package: object.optional("package", Reference::read)?,
+            version: super::read_version(object)?,
+            state: ShipmentState::read(object)?,
+            tracking: object.optional("tracking", Tracking::read)?,
+            milestone: object.optional("milestone", |value| value.one_of(Milestone::parse, Milestone::WORDS))?,
+            lines: object.optional("lines", Line::read_counted)?,
+        };
+        super::read_extensions(object)?;
+        match (&snapshot.milestone, &snapshot.tracking) {
+            (Some(_), None) => Err(object.missing("tracking", "beside `milestone`")),
+            _ => Ok(snapshot),
+        }
+    }
+}
+
+impl Tracking {
+    fn read(value: Value<'_>) -> Read<Tracking> {
+        let object = value.object(&["carrier", "number"])?;
+        Ok(Tracking {
+            carrier: object.required("carrier", reader::some_prose)?,
+            number: object.required("number", reader::some_prose)?,
+        })
+    }
+}
+
+impl ShipmentState {
+    /// Every word of `state`.
+    pub const WORDS: &'static [&'static str] = &["PENDING", "IN_TRANSIT", "DELIVERED", "CANCELLED"];
+
+    /// The spelling of `state` in JSON; the reason stands apart.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            ShipmentState::Pending => "PENDING",
+            ShipmentState::InTransit => "IN_TRANSIT",
+            ShipmentState::Delivered => "DELIVERED",
+            ShipmentState::Cancelled(_) => "CANCELLED",
+        }
+    }
+
+    fn read(object: Object<'_>) -> Read<ShipmentState> {
+        let reason = |value: Value<'_>| value.one_of(CancelReason::parse, CancelReason::WORDS);
+        let word = object.required("state", |value| value.one_of(Word::parse, ShipmentState::WORDS))?;
+        let reason = object.optional("reason", reason)?;
+        let state = match (word, reason) {
+            (Word::Cancelled, Some(reason)) => return Ok(ShipmentState::Cancelled(reason)),
+            (Word::Cancelled, None) => return Err(object.missing("reason", "with the state CANCELLED")),
+            (Word::Pending, _) => ShipmentState::Pending,
+            (Word::InTransit, _) => ShipmentState::InTransit,
+            (Word::Delivered, _) => ShipmentState::Delivered,
+        };
+        if reason.is_none() {
+            return Ok(state);
+        }
+        let message = format!("`reason` says why a shipment was CANCELLED, and this one is {}; leave it out", state.as_str());
+        Err(object.wrong_member("reason", FaultCode::MisplacedMember, message))
+    }
+}
+
+/// `state` as it is written, apart from its reason.
+#[derive(Clone, Copy)]
+enum Word {
+    Pending,
+    InTransit,
+    Delivered,
+    Cancelled,
+}
+
+impl Word {
+    fn parse(word: &str) -> Option<Word> {
+        match word {
+            "PENDING" => Some(Word::Pending),
+            "IN_TRANSIT" => Some(Word::InTransit),
+            "DELIVERED" => Some(Word::Delivered),
+            "CANCELLED" => Some(Word::Cancelled),
+            _ => None,
+        }
+    }
 }
 
 vocabulary! {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 impl Serialize for Money {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{} {}", self.amount, String::from_utf8_lossy(&self.currency.0)))
+        serializer.collect_str(self)
     }
 }
 
@@ -16,7 +16,7 @@ impl<'de> Deserialize<'de> for Money {
         let text = String::deserialize(deserializer)?;
         let (amount, code) = text.split_once(' ').ok_or_else(|| D::Error::custom("an amount without a currency"))?;
         let amount = amount.parse::<Decimal>().map_err(D::Error::custom)?;
-        let code: [u8; 3] = code.as_bytes().try_into().map_err(D::Error::custom)?;
-        Ok(Money { amount, currency: Currency(code) })
+        let currency = Currency::parse(code).ok_or_else(|| D::Error::custom("an unknown currency"))?;
+        Ok(Money::from_parts(amount, currency))
     }
 }

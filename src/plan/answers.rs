@@ -111,7 +111,7 @@ impl Lane {
     }
 
     /// Takes in a read of the order, begun at `asked_at`, and decides with it what became of what was unknown.
-    pub fn read(&mut self, view: &OrderView, questions: Vec<Question>, rules: &Rules, asked_at: DateTime<Utc>) {
+    pub fn learn_from_read(&mut self, view: &OrderView, questions: Vec<Question>, rules: &Rules, asked_at: DateTime<Utc>) {
         self.memo.failed_reads = 0;
         self.memo.absent = None;
         for intent in std::mem::take(&mut self.memo.intents) {

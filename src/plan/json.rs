@@ -1,12 +1,11 @@
 //! The shapes of Buy with Prime's inputs (`schemas/bwp-2024-11-01.graphql`), from parsed values.
 
 use crate::event::{Alias, Discount, Money, Payment};
-use serde_json::{Map, Number, Value, json};
+use serde_json::{Map, Value, json};
 
 /// `MoneyInput`, with exactly the decimal value.
 pub fn money(money: &Money) -> Value {
-    let amount = money.amount().to_string().parse::<Number>().map_or(Value::Null, Value::Number);
-    json!({"amount": amount, "currencyCode": money.currency().code()})
+    json!({"amount": money.to_number(), "currencyCode": money.currency().code()})
 }
 
 /// `AliasInput`

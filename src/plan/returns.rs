@@ -93,7 +93,8 @@ fn update(
     let mut effect = ReturnEffect::default();
     let mut outstanding = Members::new();
     let identifier = match (bwp_id, name) {
-        (Some(id), _) | (None, Name::Bwp(id)) => json!({"id": id}),
+        (Some(id), _) => json!({"id": id}),
+        (None, Name::Bwp(id)) => json!({"id": id}),
         (None, Name::Alias(alias)) => json!({"alias": json::alias(alias)}),
     };
     entry.insert("returnIdentifier".to_owned(), identifier);
