@@ -2,5 +2,6 @@
 #![deny(missing_docs)]
 
 pub mod event;
+pub mod ledger;
 pub mod plan;
 pub mod prime;
