@@ -1,2 +1,1 @@
-//! Dispatch: claim, plan, send, judge, settle.
-
+//! Dispatch.
