@@ -1,3 +1,4 @@
 //! bwp-sync.
 
+pub mod dispatch;
 pub mod prime;

@@ -1,1 +1,3 @@
-//! Dispatch.
+//! Dispatch: claim, plan, send, judge, settle.
+
+pub mod verdict;

@@ -179,7 +179,11 @@ impl Client {
                 .send(operation, form, variables, &bearer, deadline)
                 .await;
             match exchange {
-                Exchange::Answered { status: 401, .. } => {
+                Exchange::Answered {
+                    status: 401,
+                    ref body,
+                    ..
+                } if !shows_data(body) => {
                     self.token.reject(bearer.generation);
                     if refused.replace(exchange.clone()).is_some() {
                         return exchange;
@@ -260,6 +264,18 @@ impl Client {
         }
         again
     }
+}
+
+/// Whether an answer shows that something was done, whatever its status.
+fn shows_data(body: &Body) -> bool {
+    matches!(
+        body,
+        Body::Order(_)
+            | Body::Errors {
+                data_present: true,
+                ..
+            }
+    )
 }
 
 fn header_value(name: &str, value: &str) -> Result<HeaderValue, HeaderError> {
