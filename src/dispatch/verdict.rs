@@ -1,6 +1,6 @@
 //! What an exchange with BwP means for the things that were sent.
 //!
-//! Pure: one table ([`table::TABLE`]) is the code, the test and the page `docs/verdicts.md` at
+//! Pure: one table (`verdict/table.rs`) is the code, the test and the page `docs/verdicts.md` at
 //! once. The first row that fits decides. What is done about a verdict is the loop's business.
 
 mod page;

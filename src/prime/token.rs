@@ -1,6 +1,6 @@
 //! One bearer token per token endpoint and client id, shared by everybody who needs it.
 //!
-//! Owns when a token is asked for; how it is asked for is [`super::grant`]. At most one request is
+//! Owns when a token is asked for; how it is asked for is `grant.rs`. At most one request is
 //! in flight, in a task of its own, so that a caller who gives up harms nobody. A token is renewed
 //! early, behind the backs of its users. After a failure nobody asks again before a delay that
 //! grows from 1 s to 60 s. Neither token nor secret is in any error or debug text.
