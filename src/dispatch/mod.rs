@@ -1,2 +1,3 @@
 //! Dispatch: claim, plan, send, judge, settle.
 
+pub mod verdict;

@@ -4,6 +4,16 @@
 //! lanes, events or Postgres; what an answer means for an event is decided in
 //! [`crate::dispatch::verdict`].
 
+pub mod answer;
+pub mod client;
 pub mod documents;
+pub mod exchange;
+mod grant;
+mod text;
+pub mod token;
+mod transport;
 pub mod view;
 mod wire;
+
+pub use grant::{Credentials, SecretSource};
+pub use transport::http;
