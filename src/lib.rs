@@ -1,1 +1,3 @@
 //! bwp-sync.
+
+pub mod config;
