@@ -183,8 +183,13 @@ pub(super) fn from_environment(environment: &[(String, String)]) -> Layer {
 }
 
 pub(super) fn from_flag(flag: &str) -> Result<(String, Written), Refusal> {
+    // What follows the key is not repeated: it may be a secret behind a wrong sign.
+    let key_part = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     let (key, value) = flag.split_once('=').ok_or_else(|| Refusal {
-        key: format!("--set {flag}"),
+        key: format!(
+            "--set {}",
+            flag.split(|c| !key_part(c)).next().unwrap_or_default()
+        ),
         what: "has no value; write --set section.key=value".to_owned(),
         origin: None,
     })?;

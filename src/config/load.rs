@@ -12,7 +12,7 @@ use super::layers::{
     Layer, Origin, Refusal, Sources, Written, from_environment, from_file, from_flag, parse,
 };
 use super::refuse::{self, Purpose};
-use super::{DEFAULTS, Settings};
+use super::{DEFAULT_TARGET, DEFAULTS, Settings, Target};
 
 /// Everything that stops the start, one sentence a line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -48,6 +48,19 @@ impl Settings {
             warnings,
             values,
         })
+    }
+
+    /// A target of which nothing is configured: what `map` takes for any name.
+    pub fn built_in_target() -> Result<Target, ConfigErrors> {
+        let flags = vec![format!("targets.{DEFAULT_TARGET}.target_id=")];
+        let sources = Sources {
+            flags,
+            ..Sources::default()
+        };
+        let mut targets = Self::load(&sources, Purpose::Map)?.settings.targets;
+        targets
+            .remove(DEFAULT_TARGET)
+            .ok_or(ConfigErrors(Vec::new()))
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::layers::Refusal;
+use super::layers::{Origin, Refusal};
 use super::load::Values;
 use super::{DEFAULT_TARGET, Secret, Settings, keys};
 
@@ -286,27 +286,31 @@ impl Checks<'_> {
             }
         }
         if settings.dispatch.lease <= settings.dispatch.request_timeout + SETTLING_MARGIN {
-            let (lease, timeout) = (
+            let what = format!(
+                "is {}; it must be longer than dispatch.request_timeout ({}) and {} s for settling together",
                 self.values.text("dispatch.lease"),
-                self.values.text("dispatch.request_timeout"),
+                self.shown("dispatch.request_timeout"),
+                SETTLING_MARGIN.as_secs()
             );
-            self.refuse(
-                "dispatch.lease",
-                format!(
-                    "is {lease}; it must be longer than dispatch.request_timeout ({timeout}) and {} s for settling together",
-                    SETTLING_MARGIN.as_secs()
-                ),
-            );
+            self.refuse("dispatch.lease", what);
         }
         if settings.retry.initial > settings.retry.max {
-            let (initial, max) = (
-                self.values.text("retry.initial"),
-                self.values.text("retry.max"),
+            let initial = self.values.text("retry.initial");
+            let what = format!(
+                "is {initial}; it must not be longer than retry.max ({})",
+                self.shown("retry.max")
             );
-            self.refuse(
-                "retry.initial",
-                format!("is {initial}; it must not be longer than retry.max ({max})"),
-            );
+            self.refuse("retry.initial", what);
+        }
+    }
+
+    /// The other value of a pair, with its source where that is not the default.
+    fn shown(&self, key: &str) -> String {
+        match self.values.origin(key) {
+            Some(origin) if *origin != Origin::Default => {
+                format!("{}, {origin}", self.values.text(key))
+            }
+            _ => self.values.text(key),
         }
     }
 }
