@@ -227,6 +227,8 @@ fn an_empty_section_is_still_a_target_without_credentials() {
 
 #[test]
 fn map_needs_nothing_but_still_refuses_what_is_wrong() {
+    let built_in = Settings::built_in_target().unwrap();
+    assert_eq!(built_in.alias_types.line_item, "EXTERNAL_ITEM_ID");
     let sources = Sources {
         flags: vec![
             "targets.eu.environment=sandbox".to_owned(),
