@@ -1,8 +1,17 @@
 //! bwp-sync keeps Amazon Buy with Prime true to a merchant's own order management system.
 #![deny(missing_docs)]
 
+pub mod cli;
+pub mod config;
 pub mod dispatch;
 pub mod event;
 pub mod ledger;
+pub mod ops;
 pub mod plan;
 pub mod prime;
+
+/// The version of the program.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The git commit that it was built from, where the build said so.
+pub const COMMIT: Option<&str> = option_env!("BWP_SYNC_COMMIT");

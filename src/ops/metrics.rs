@@ -1,0 +1,372 @@
+//! Every metric of the program: its name, its kind, its labels and its help text, each in one constant.
+//!
+//! No label names an order, an event or an alias. What is not listed in [`ALL`] does not exist.
+
+use metrics_exporter_prometheus::{
+    BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
+};
+
+/// What a metric counts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Kind {
+    /// Only grows.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Durations in seconds, with the upper ends of its buckets.
+    Histogram(&'static [f64]),
+}
+
+/// One metric.
+#[derive(Debug)]
+pub struct Metric {
+    /// The whole name.
+    pub name: &'static str,
+    /// What it counts.
+    pub kind: Kind,
+    /// The names of its labels.
+    pub labels: &'static [&'static str],
+    /// What it means.
+    pub help: &'static str,
+}
+
+/// Label values, in the order of the metric's label names.
+pub type LabelValues<'a> = &'a [&'a str];
+
+impl Metric {
+    const fn counter(
+        name: &'static str,
+        labels: &'static [&'static str],
+        help: &'static str,
+    ) -> Self {
+        Self {
+            name,
+            kind: Kind::Counter,
+            labels,
+            help,
+        }
+    }
+
+    const fn gauge(
+        name: &'static str,
+        labels: &'static [&'static str],
+        help: &'static str,
+    ) -> Self {
+        Self {
+            name,
+            kind: Kind::Gauge,
+            labels,
+            help,
+        }
+    }
+
+    const fn histogram(name: &'static str, buckets: &'static [f64], help: &'static str) -> Self {
+        Self {
+            name,
+            kind: Kind::Histogram(buckets),
+            labels: &[],
+            help,
+        }
+    }
+
+    /// Adds to a counter.
+    pub fn add(&self, labels: LabelValues<'_>, count: u64) {
+        debug_assert_eq!(self.kind, Kind::Counter, "{}", self.name);
+        metrics::counter!(self.name, self.labels(labels)).increment(count);
+    }
+
+    /// Sets a gauge.
+    pub fn set(&self, labels: LabelValues<'_>, value: f64) {
+        debug_assert_eq!(self.kind, Kind::Gauge, "{}", self.name);
+        metrics::gauge!(self.name, self.labels(labels)).set(value);
+    }
+
+    /// Records a duration in a histogram.
+    pub fn observe(&self, duration: std::time::Duration) {
+        debug_assert!(matches!(self.kind, Kind::Histogram(_)), "{}", self.name);
+        metrics::histogram!(self.name).record(duration.as_secs_f64());
+    }
+
+    fn labels(&self, values: LabelValues<'_>) -> Vec<metrics::Label> {
+        debug_assert_eq!(
+            self.labels.len(),
+            values.len(),
+            "the labels of {} are {:?}",
+            self.name,
+            self.labels
+        );
+        self.labels
+            .iter()
+            .zip(values)
+            .map(|(name, value)| metrics::Label::new(*name, (*value).to_owned()))
+            .collect()
+    }
+
+    fn describe(&self) {
+        match self.kind {
+            Kind::Counter => metrics::describe_counter!(self.name, self.help),
+            Kind::Gauge => metrics::describe_gauge!(self.name, self.help),
+            Kind::Histogram(_) => metrics::describe_histogram!(self.name, self.help),
+        }
+    }
+}
+
+/// From 5 ms to an hour: what an event may take.
+const LONG: &[f64] = &[
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0,
+    1800.0, 3600.0,
+];
+/// From 5 ms to 30 s: what one request may take.
+const SHORT: &[f64] = &[
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+];
+
+/// Makes the constants and their list, so that none is forgotten in it.
+macro_rules! metrics_list {
+    ($($(#[$doc:meta])* $constant:ident = $kind:ident($name:literal, $labels:expr, $help:literal);)+) => {
+        $($(#[$doc])* pub const $constant: Metric = Metric::$kind(concat!("bwp_sync_", $name), $labels, $help);)+
+        /// Every metric there is.
+        pub const ALL: &[Metric] = &[$($constant),+];
+    };
+}
+
+metrics_list! {
+    /// Records taken from Kafka.
+    RECORDS_READ = counter("records_read_total", &["topic"], "Records made durable in the ledger, or known to be nothing, by topic");
+    /// Tombstones.
+    TOMBSTONES = counter("tombstones_total", &[], "Records without a value, which are no events");
+    /// Duplicates.
+    DUPLICATES = counter("duplicates_total", &[], "Records whose event had been read before");
+    /// Unreadable records.
+    QUARANTINED = counter("quarantined_total", &["topic"], "Records that could not be read as events, by topic");
+    /// A topic stopped because most of it is unreadable.
+    INGEST_PAUSED = gauge("ingest_paused", &["topic"], "1 while a topic is paused because too many of its records cannot be read, or by an operator");
+    /// Records not read yet.
+    LAG_RECORDS = gauge("lag_records", &["topic"], "Records of this replica's partitions that are not read yet, by topic");
+    /// Final outcomes.
+    OUTCOMES = counter("outcomes_total", &["kind", "status"], "Final outcomes of events, by kind of thing and status");
+    /// Events without a final outcome.
+    BACKLOG = gauge("backlog", &["state"], "Events of the whole ledger without a final outcome, by state; the same on every replica");
+    /// The accounting identity.
+    IMBALANCE = gauge("imbalance", &[], "Records read, less all that the ledger can account for; anything but 0 is an error of the program");
+    /// Calls that changed, or meant to change, something.
+    ATTEMPTS = counter("attempts_total", &["verdict"], "Mutations sent to Buy with Prime, by what became of them");
+    /// From an event's time of intake to its final outcome.
+    EVENT_TO_SETTLED = histogram("event_to_settled_seconds", LONG, "Time from the intake of an event to its final outcome");
+    /// One request.
+    CALL_SECONDS = histogram("call_seconds", SHORT, "Time of one request to Buy with Prime, until its answer is read");
+    /// Writes that came too late.
+    STALE_SETTLES = counter("stale_settles_total", &[], "Results thrown away because the order had been handed to another holder meanwhile");
+    /// The brake.
+    BREAKER_OPEN = gauge("breaker_open", &["target"], "1 while nothing is sent to a target because its credentials or service fail");
+    /// Token requests.
+    TOKEN_REFRESHES = counter("token_refreshes_total", &["result"], "Requests for a token, by result");
+    /// Orders worked on now.
+    IN_FLIGHT = gauge("in_flight", &[], "Orders that this replica is working on now");
+    /// Orders that may be worked on at once.
+    IN_FLIGHT_LIMIT = gauge("in_flight_limit", &[], "Orders that this replica may work on at once, as it has found out");
+    /// Records written to Kafka.
+    PUBLISHED = counter("published_total", &["topic"], "Outcomes and dead letters that the broker has confirmed, by topic");
+    /// Which program this is.
+    BUILD_INFO = gauge("build_info", &["version", "commit"], "Always 1; which program this is");
+}
+
+/// The values of `kind`: those of the alias table, and one for what could not be read.
+pub const KINDS: [&str; 6] = [
+    "ORDER",
+    "LINE_ITEM",
+    "RETURN",
+    "REFUND",
+    "PACKAGE",
+    "UNKNOWN",
+];
+/// The values of `status`.
+pub const STATUSES: [&str; 7] = [
+    "DELIVERED",
+    "CONFIRMED",
+    "SUPERSEDED",
+    "NOTHING_TO_SEND",
+    "DEAD",
+    "QUARANTINED",
+    "DISCARDED",
+];
+/// The values of `state`.
+pub const STATES: [&str; 4] = ["waiting", "queued", "retrying", "in_flight"];
+/// The values of `result`.
+pub const TOKEN_RESULTS: [&str; 2] = ["ok", "error"];
+
+/// The label values that are only known at the start.
+#[derive(Debug, Default)]
+pub struct KnownLabels<'a> {
+    /// Topics that are read.
+    pub read_topics: Vec<&'a str>,
+    /// Topics that are written.
+    pub written_topics: Vec<&'a str>,
+    /// The verdicts that an attempt may end with.
+    pub verdicts: Vec<&'a str>,
+    /// The targets.
+    pub targets: Vec<&'a str>,
+}
+
+/// A recorder with the right buckets, not installed anywhere.
+pub fn recorder() -> Result<PrometheusRecorder, BuildError> {
+    let mut builder = PrometheusBuilder::new();
+    for metric in ALL {
+        if let Kind::Histogram(buckets) = metric.kind {
+            builder =
+                builder.set_buckets_for_metric(Matcher::Full(metric.name.to_owned()), buckets)?;
+        }
+    }
+    Ok(builder.build_recorder())
+}
+
+/// Makes a recorder that of the whole process, with every metric described.
+pub fn install() -> Result<PrometheusHandle, InstallError> {
+    let recorder = recorder()?;
+    let handle = recorder.handle();
+    metrics::set_global_recorder(recorder).map_err(|_| InstallError::Installed)?;
+    describe();
+    Ok(handle)
+}
+
+/// Why metrics cannot be recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum InstallError {
+    /// A metric is not what the exporter takes.
+    #[error("a metric cannot be built: {0}")]
+    Build(#[from] BuildError),
+    /// It was done before.
+    #[error("metrics are recorded already")]
+    Installed,
+}
+
+/// Gives every metric its help text, and says which program this is.
+pub fn describe() {
+    ALL.iter().for_each(Metric::describe);
+    BUILD_INFO.set(&[crate::VERSION, crate::COMMIT.unwrap_or("unknown")], 1.0);
+}
+
+/// Shows the counters before their first event, so that a rate sees the first one.
+pub fn start_at_zero(known: &KnownLabels<'_>) {
+    let topics = known.read_topics.iter();
+    topics
+        .clone()
+        .for_each(|topic| RECORDS_READ.add(&[topic], 0));
+    topics
+        .clone()
+        .for_each(|topic| QUARANTINED.add(&[topic], 0));
+    topics.for_each(|topic| INGEST_PAUSED.set(&[topic], 0.0));
+    known
+        .written_topics
+        .iter()
+        .for_each(|topic| PUBLISHED.add(&[topic], 0));
+    known
+        .verdicts
+        .iter()
+        .for_each(|verdict| ATTEMPTS.add(&[verdict], 0));
+    known
+        .targets
+        .iter()
+        .for_each(|target| BREAKER_OPEN.set(&[target], 0.0));
+    TOKEN_RESULTS
+        .iter()
+        .for_each(|result| TOKEN_REFRESHES.add(&[result], 0));
+    for kind in KINDS {
+        STATUSES
+            .iter()
+            .for_each(|status| OUTCOMES.add(&[kind, status], 0));
+    }
+    for counter in [&TOMBSTONES, &DUPLICATES, &STALE_SETTLES] {
+        counter.add(&[], 0);
+    }
+    IN_FLIGHT.set(&[], 0.0);
+    for histogram in [&EVENT_TO_SETTLED, &CALL_SECONDS] {
+        drop(metrics::histogram!(histogram.name));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::collections::BTreeSet;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn names_follow_the_customs() {
+        let names: BTreeSet<&str> = ALL.iter().map(|metric| metric.name).collect();
+        assert_eq!(names.len(), ALL.len());
+        for metric in ALL {
+            assert!(
+                metric.name.starts_with("bwp_sync_") && metric.help.len() > 10,
+                "{}",
+                metric.name
+            );
+            assert_eq!(
+                metric.name.ends_with("_total"),
+                metric.kind == Kind::Counter,
+                "{}",
+                metric.name
+            );
+            assert_eq!(
+                metric.name.ends_with("_seconds"),
+                matches!(metric.kind, Kind::Histogram(_)),
+                "{}",
+                metric.name
+            );
+            for label in metric.labels {
+                assert!(
+                    !["order", "event", "alias", "id"].contains(label),
+                    "{}",
+                    metric.name
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn counters_show_before_the_first_event_and_everything_has_its_help() {
+        let recorder = recorder().unwrap();
+        let handle = recorder.handle();
+        metrics::with_local_recorder(&recorder, || {
+            describe();
+            start_at_zero(&KnownLabels {
+                read_topics: vec!["oms.returns"],
+                written_topics: vec!["bwp.outcomes"],
+                verdicts: vec!["delivered"],
+                targets: vec!["default"],
+            });
+            EVENT_TO_SETTLED.observe(Duration::from_millis(30));
+            RECORDS_READ.add(&["oms.returns"], 3);
+            BACKLOG.set(&["waiting"], 2.0);
+        });
+        handle.run_upkeep();
+        let text = handle.render();
+        for line in [
+            "bwp_sync_records_read_total{topic=\"oms.returns\"} 3",
+            "bwp_sync_tombstones_total 0",
+            "bwp_sync_outcomes_total{kind=\"PACKAGE\",status=\"DEAD\"} 0",
+            "bwp_sync_attempts_total{verdict=\"delivered\"} 0",
+            "bwp_sync_backlog{state=\"waiting\"} 2",
+            "bwp_sync_event_to_settled_seconds_bucket{le=\"0.025\"} 0",
+            "bwp_sync_event_to_settled_seconds_bucket{le=\"0.05\"} 1",
+            "bwp_sync_event_to_settled_seconds_bucket{le=\"3600\"} 1",
+            "bwp_sync_call_seconds_count 0",
+            "# TYPE bwp_sync_call_seconds histogram",
+            "# TYPE bwp_sync_breaker_open gauge",
+            "# HELP bwp_sync_duplicates_total Records whose event had been read before",
+        ] {
+            assert!(text.lines().any(|other| other == line), "{line}\n{text}");
+        }
+        let described = text
+            .lines()
+            .filter(|line| line.starts_with("# HELP"))
+            .count();
+        let shown = text
+            .lines()
+            .filter(|line| line.starts_with("# TYPE"))
+            .count();
+        assert_eq!(described, shown, "{text}");
+    }
+}

@@ -1,0 +1,70 @@
+//! The command as a process, with an environment of its own.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod check;
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+/// The command with these arguments and nothing in its environment.
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bwp-sync"));
+    command.args(arguments).env_clear();
+    command
+}
+
+/// How a run ended.
+struct Run {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+fn run(command: &mut Command) -> Run {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Run {
+        code: status.code().unwrap(),
+        out: text(stdout),
+        err: text(stderr),
+    }
+}
+
+/// A file in cargo's own place for tests.
+fn file(name: &str, text: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+        .join(format!("cli-{}-{name}", std::process::id()));
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+#[test]
+fn help_and_version_are_fine_and_wrong_usage_is_2() {
+    let version = run(&mut command(&["--version"]));
+    assert_eq!(
+        (version.code, version.out.starts_with("bwp-sync 0.")),
+        (0, true),
+        "{}",
+        version.out
+    );
+    let help = run(&mut command(&["--help"]));
+    assert_eq!(
+        (help.code, help.out.contains("check")),
+        (0, true),
+        "{}",
+        help.out
+    );
+    for wrong in [
+        &[][..],
+        &["chek"],
+        &["check", "--output", "xml"],
+        &["check", "more"],
+    ] {
+        let run = run(&mut command(wrong));
+        assert_eq!((run.code, run.out.is_empty()), (2, true), "{wrong:?}");
+    }
+}
