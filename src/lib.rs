@@ -7,6 +7,7 @@ pub mod dispatch;
 pub mod event;
 pub mod ledger;
 pub mod ops;
+pub mod outcome;
 pub mod plan;
 pub mod prime;
 
