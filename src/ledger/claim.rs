@@ -7,7 +7,7 @@ use crate::plan::lane::Lane;
 use crate::plan::turn::{Next, Turn};
 use chrono::{DateTime, Utc};
 use sqlx::{Connection, Row};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What is asked for.
 #[derive(Debug, Clone)]
@@ -33,6 +33,10 @@ pub struct Claimed {
     pub lane: Lane,
     /// What it does next: a send or a read.
     pub next: Next,
+    /// When it was leased, by the ledger's clock.
+    pub at: DateTime<Utc>,
+    /// When leasing it began, by this process's clock: what it may take is counted from here.
+    pub began: Instant,
     /// What its rows were.
     pub(super) before: Before,
 }
@@ -60,6 +64,7 @@ impl Ledger {
         targets: &Targets,
         mut decide: impl FnMut(&str, &mut Lane, DateTime<Utc>) -> Turn + Send,
     ) -> Result<Claims, LedgerError> {
+        let began = Instant::now();
         let mut connection = self.pool.acquire().await?;
         let mut transaction = connection.begin().await?;
         let rows = sqlx::query(
@@ -98,7 +103,8 @@ impl Ledger {
             if matches!(turn.next, Next::Send(_) | Next::Read { .. }) {
                 let before = before.after(&lane, &written)?;
                 let lease_no = head.lease_no + 1;
-                claims.lanes.push(Claimed { id: head.id, lease_no, target: head.target, lane, next: turn.next, before });
+                let (target, next) = (head.target, turn.next);
+                claims.lanes.push(Claimed { id: head.id, lease_no, target, lane, next, at: now, began, before });
             }
             writes.push(written);
         }

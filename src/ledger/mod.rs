@@ -28,6 +28,7 @@ pub mod outbox;
 pub mod retention;
 mod save;
 pub mod settle;
+pub mod throttle;
 pub mod totals;
 
 pub use claim::{ClaimRequest, Claimed};

@@ -53,6 +53,10 @@ pub struct FinalRow {
     pub status: Status,
     /// Why.
     pub reason: Option<Reason>,
+    /// What it is about.
+    pub entity: AliasKind,
+    /// Its trace context.
+    pub traceparent: Option<String>,
     /// From intake to now.
     pub age: Duration,
     /// Who it is, for the log.
@@ -440,6 +444,8 @@ async fn write_finals(db: &mut PgConnection, writes: &[Written], now: DateTime<U
                 status: settled.status,
                 reason: settled.reason.clone(),
                 age: (now - record.received_at).to_std().unwrap_or_default(),
+                entity: outcome::entity(event).0,
+                traceparent: event.envelope.traceparent.clone(),
                 identity: event.envelope.identity.clone(),
                 order,
                 attempts: settled.live.progress.attempts,
