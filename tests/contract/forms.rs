@@ -217,3 +217,37 @@ fn one_row_of_alias_data_stands_alone() {
     let fault = read_alias_data(br#"{"kind":"RETURN","alias":{"type":"T","id":"R-1"},"order":{"id":"1001"}}"#).unwrap_err();
     assert_eq!((fault.code, fault.pointer.as_str()), (FaultCode::MissingMember, "/bwpId"));
 }
+
+#[test]
+fn null_is_the_same_as_absent() {
+    let mut value = structured();
+    value["data"]["note"] = Value::Null;
+    value["data"]["lines"][0]["sku"] = Value::Null;
+    value["target"] = Value::Null;
+    let read_as = event(read_structured(value.to_string().as_bytes()));
+    assert_eq!(read_as, event(read_structured(structured().to_string().as_bytes())));
+}
+
+#[test]
+fn members_are_found_twice_among_many() {
+    let many = |last: &str| {
+        let names: Vec<String> = (0..5000).map(|i| format!("\"n{i}\":{i}")).collect();
+        let members = format!("{},{last}", names.join(","));
+        structured().to_string().replace("\"anything\":", &format!("{members},\"anything\":"))
+    };
+    event(read_structured(many("\"N7\":1").as_bytes()));
+    for name in ["n7", "n4999"] {
+        let found = fault(read_structured(many(&format!("\"{name}\":1")).as_bytes()));
+        assert_eq!((found.code, found.pointer), (FaultCode::DuplicateMember, format!("/data/extensions/{name}")));
+    }
+}
+
+#[test]
+fn empty_notes_are_as_good_as_none() {
+    let mut attributes = binary_attributes();
+    attributes.retain(|(name, _)| *name != "subject");
+    attributes.extend([("subject", b"".as_slice()), ("traceparent", b"")]);
+    let read_as = event(binary(&attributes, data().to_string().as_bytes()));
+    assert_eq!((read_as.envelope.subject, read_as.envelope.traceparent), (None, None));
+    assert_eq!(read_as.envelope.target, "default");
+}

@@ -86,10 +86,11 @@ fn apply(root: &mut Value, (place, change): &(Index, Change)) {
             Value::Array(entries) => entries.push(value.clone()),
             _ => {}
         },
-        Change::Double => match root.pointer_mut(&pointer).unwrap() {
-            Value::Array(entries) => entries.extend(entries.first().cloned()),
-            _ => {}
-        },
+        Change::Double => {
+            if let Value::Array(entries) = root.pointer_mut(&pointer).unwrap() {
+                entries.extend(entries.first().cloned());
+            }
+        }
     }
 }
 
