@@ -127,6 +127,9 @@ fn what_a_faulty_event_says_soundly_is_told() {
     assert_eq!(told.envelope.target.as_deref(), Some("default"));
     assert_eq!(told.envelope.order, Some(Reference::Id("1001".into())));
     assert_eq!(told.envelope.entity_kind, None);
+    let twice = structured().to_string().replace("\"id\":\"e-1\"", "\"id\":\"e-1\",\"id\":\"e-2\"");
+    let told = fault(read_structured(twice.as_bytes())).envelope;
+    assert_eq!((told.id, told.source.as_deref()), (None, Some("/oms")), "which id is meant is open");
     assert_eq!(fault(read_structured(b"nonsense")).envelope, bwp_sync::event::PartialEnvelope::default());
 }
 
@@ -178,7 +181,7 @@ fn a_value_of_exactly_one_mebibyte_is_read() {
 #[test]
 fn payers_are_kept_as_they_are_and_shown_nowhere() {
     let payer =
-        r#"{"id":null,"ratio":1.50,"contact":{"emailData":{"email":"jane@example.com"}},"$serde_json::private::Number":"7"}"#;
+        r#"{"$serde_json::private::Number":"7","id":null,"ratio":1.50,"contact":{"emailData":{"email":"jane@example.com"}}}"#;
     let refund = |payer: &str| {
         format!(
             r#"{{"specversion":"1.0","id":"e-1","source":"/oms","type":"oms.refund.v1","time":"2025-03-01T12:00:00Z",
