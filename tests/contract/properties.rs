@@ -81,7 +81,7 @@ fn apply(root: &mut Value, (place, change): &(Index, Change)) {
             _ => {}
         },
         Change::Add(value) => match root.pointer_mut(&pointer).unwrap() {
-            // An unknown member that is null is absent; there the schemas are stricter.
+            // An unknown member that is null is absent; there the schemas are stricter (`prop_assume` below has the rest).
             Value::Object(members) if !value.is_null() => drop(members.insert("another".into(), value.clone())),
             Value::Array(entries) => entries.push(value.clone()),
             _ => {}
@@ -136,6 +136,7 @@ proptest! {
     fn what_is_read_passes_its_schema(mut event in example(), changes in prop::collection::vec(change(), 1..3)) {
         static SCHEMA: LazyLock<jsonschema::Validator> = LazyLock::new(|| validator("event.schema.json"));
         changes.iter().for_each(|change| apply(&mut event, change));
+        prop_assume!(!event.to_string().contains("\"another\":null"));
         match read_structured(event.to_string().as_bytes()) {
             Reading::Event(_) => {
                 let error = SCHEMA.iter_errors(&event).next();
