@@ -9,7 +9,7 @@ use apollo_compiler::collections::HashMap;
 use apollo_compiler::executable::Operation;
 use apollo_compiler::request::coerce_variable_values;
 use apollo_compiler::resolvers::{Execution, FieldError, ObjectValue, ResolveInfo, ResolvedValue};
-use apollo_compiler::response::JsonMap;
+use apollo_compiler::response::{GraphQLError, JsonMap};
 use apollo_compiler::schema::{ExtendedType, Implementers};
 use apollo_compiler::validation::Valid;
 use apollo_compiler::{ExecutableDocument, Name, Schema};
@@ -149,15 +149,18 @@ impl Engine {
         let outcome = self.run(&prepared.document, operation, &prepared.variables, &root);
         let (data, own) = match outcome {
             Ok(outcome) => (outcome.data, outcome.errors),
-            Err(message) => return json!({"data": null, "errors": [graphql_error(&message)]}),
+            Err(message) => (
+                None,
+                vec![GraphQLError::new(message, None, &Arc::default())],
+            ),
         };
         let own = own.iter().map(|it| graphql_error(&it.message));
         let errors: Vec<Value> = errors.into_iter().chain(own).collect();
         let data = data.map_or(Value::Null, Value::Object);
         if errors.is_empty() {
-            json!({ "data": data })
+            object([("data", data)])
         } else {
-            json!({ "data": data, "errors": errors })
+            object([("data", data), ("errors", Value::Array(errors))])
         }
     }
 
@@ -279,21 +282,21 @@ impl ObjectValue for OrderView<'_> {
 
 fn member(order: &Order, name: &str) -> Value {
     match name {
-        "id" => json!(order.id),
-        "metadata" => json!({
-            "executionState": order.execution_state,
-            "createdAt": order.created_at,
-            "updatedAt": order.updated_at,
-        }),
+        "id" => Value::String(order.id.as_str().into()),
+        "metadata" => object([
+            ("executionState", to_json(&order.execution_state)),
+            ("createdAt", to_json(&order.created_at)),
+            ("updatedAt", to_json(&order.updated_at)),
+        ]),
         "aliases" => to_json(&order.aliases),
         "orderLinks" => to_json(&order.order_links),
         "lineItems" => to_json(&order.line_items),
-        "returns" => json!({ "details": to_json(&order.returns) }),
-        "refunds" => json!({ "details": to_json(&order.refunds) }),
-        "packageInformation" => json!({
-            "summary": {"state": summary(order)},
-            "details": to_json(&order.packages),
-        }),
+        "returns" => object([("details", to_json(&order.returns))]),
+        "refunds" => object([("details", to_json(&order.refunds))]),
+        "packageInformation" => object([
+            ("summary", object([("state", to_json(&summary(order)))])),
+            ("details", to_json(&order.packages)),
+        ]),
         "payments" => to_json(&order.payments),
         "totalPrice" => to_json(&order.total_price),
         "taxes" => to_json(&order.taxes),
@@ -308,6 +311,15 @@ fn summary(order: &Order) -> Option<PackageState> {
     [Pending, InTransit, Delivered, Cancelled]
         .into_iter()
         .find(|state| order.packages.iter().any(|it| it.state == *state))
+}
+
+/// `json!` would copy its parts; these are moved.
+fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
+    let mut map = JsonMap::with_capacity(N);
+    for (name, value) in members {
+        map.insert(name, value);
+    }
+    Value::Object(map)
 }
 
 fn to_json(value: &impl serde::Serialize) -> Value {

@@ -43,6 +43,8 @@ struct Asked {
 /// One call, ready to be carried out.
 struct Task {
     key: String,
+    field: String,
+    named: Option<OrderIdentifier>,
     cell: Result<Arc<Cell>, ApiError>,
     what: What,
 }
@@ -131,21 +133,17 @@ fn check_headers(app: &App, headers: &HeaderMap) -> Result<(), Box<Response>> {
 
 async fn carry_out(app: &Arc<App>, mut prepared: Prepared, body: Bytes) -> Result<Response, Reset> {
     let calls = std::mem::take(&mut prepared.calls);
-    let Some(first) = calls.first() else {
+    let tasks: Vec<Task> = calls.into_iter().map(|call| task(app, call)).collect();
+    let Some(first) = tasks.first() else {
         let answer = app
             .engine
             .render(&prepared, Vec::new(), app.options.error_shape);
         return Ok(json_answer(StatusCode::OK, &answer));
     };
-    let operation = first.field.clone();
-    let identifier = argument::<OrderIdentifier>(first, "orderIdentifier").ok();
-    let several = prepared.mutation && calls.len() > 1;
-    let tasks: Vec<Task> = calls.into_iter().map(|call| task(app, call)).collect();
-    let cell = tasks.first().and_then(|it| it.cell.as_ref().ok()).cloned();
-    let order = order_key(cell.as_deref(), identifier.as_ref());
+    let (operation, order) = (first.field.clone(), order_key(first));
     app.judge.counted(&operation);
     app.log(Logged::new(&operation, &order, body));
-    if several {
+    if prepared.mutation && tasks.len() > 1 {
         let kind = Wrong::SeveralMutationsInOneRequest;
         app.judge.found(kind, &order, "more than one root field");
     }
@@ -155,15 +153,8 @@ async fn carry_out(app: &Arc<App>, mut prepared: Prepared, body: Bytes) -> Resul
         Watched::Query(app.judge.read(&order))
     };
     inspect(app, &tasks);
-    let named = |name: &str| {
-        let alias = identifier.as_ref().and_then(|it| it.alias.as_ref());
-        order == name
-            || alias.is_some_and(|it| it.alias_id == name)
-            || cell
-                .as_ref()
-                .is_some_and(|it| it.read().aliases.iter().any(|a| a.alias_id == name))
-    };
-    let rule = app.faults.pick(&operation, &named).unwrap_or_default();
+    let rule = app.faults.pick(&operation, &|name| first.is_about(name));
+    let rule = rule.unwrap_or_default();
     let wait = app.options.latency + Duration::from_millis(rule.latency_ms);
     if !wait.is_zero() {
         tokio::time::sleep(wait).await;
@@ -171,51 +162,68 @@ async fn carry_out(app: &Arc<App>, mut prepared: Prepared, body: Bytes) -> Resul
     answer(app, prepared, tasks, &rule, &operation, &order, watched).await
 }
 
-/// An order is known to the judge by its BwP id, an unknown one by the name that was used.
-fn order_key(cell: Option<&Cell>, identifier: Option<&OrderIdentifier>) -> String {
-    match (cell, identifier) {
-        (Some(cell), _) => cell.id.clone(),
-        (
-            None,
-            Some(OrderIdentifier {
-                alias: Some(alias), ..
-            }),
-        ) => {
-            format!("?{}/{}", alias.alias_type, alias.alias_id)
-        }
-        (None, Some(OrderIdentifier { order_id, .. })) => {
-            format!("?{}", order_id.as_deref().unwrap_or_default())
-        }
-        (None, None) => "?".to_owned(),
+impl Task {
+    /// Whether a name is the order's id or one of its aliases.
+    fn is_about(&self, name: &str) -> bool {
+        let named = self.named.as_ref();
+        let alias = named.and_then(|it| it.alias.as_ref());
+        let held = |cell: &Arc<Cell>| {
+            cell.id == name || cell.read().aliases.iter().any(|it| it.alias_id == name)
+        };
+        alias.is_some_and(|it| it.alias_id == name)
+            || named.is_some_and(|it| it.order_id.as_deref() == Some(name))
+            || self.cell.as_ref().is_ok_and(held)
     }
 }
 
-fn argument<T: DeserializeOwned>(call: &Call, name: &str) -> Result<T, ApiError> {
-    let value = call.arguments.get(name).cloned().unwrap_or(Value::Null);
+/// An order is known to the judge by its BwP id, an unknown one by the name that was used.
+fn order_key(task: &Task) -> String {
+    let named = task.named.as_ref();
+    match (&task.cell, named.and_then(|it| it.alias.as_ref())) {
+        (Ok(cell), _) => cell.id.clone(),
+        (_, Some(alias)) => format!("?{}/{}", alias.alias_type, alias.alias_id),
+        _ => {
+            let id = named.and_then(|it| it.order_id.as_deref());
+            format!("?{}", id.unwrap_or_default())
+        }
+    }
+}
+
+/// Takes an argument of a call.
+fn argument<T: DeserializeOwned>(call: &mut Call, name: &str) -> Result<T, ApiError> {
+    let value = call.arguments.remove(name).unwrap_or(Value::Null);
     serde_json_bytes::from_value(value)
         .map_err(|error| ApiError::validation("InvalidInput", format!("{name}: {error}")))
 }
 
-fn task(app: &App, call: Call) -> Task {
-    let cell = argument::<OrderIdentifier>(&call, "orderIdentifier").and_then(|identifier| {
-        if identifier.order_id.is_some() == identifier.alias.is_some() {
-            let message = "exactly one of orderId and alias is expected";
-            return Err(ApiError::validation("InvalidOrderIdentifier", message));
-        }
-        app.store.find(&identifier).ok_or_else(ApiError::not_found)
-    });
+fn task(app: &App, mut call: Call) -> Task {
+    let named = argument::<OrderIdentifier>(&mut call, "orderIdentifier");
+    let cell = match &named {
+        Ok(named) => find(app, named),
+        Err(error) => Err(error.clone()),
+    };
     let what = match call.field.as_str() {
         "order" => What::Read,
         "updateOrder" => {
-            argument(&call, "input").map_or_else(What::Bad, |it| What::Update(Box::new(it)))
+            argument(&mut call, "input").map_or_else(What::Bad, |it| What::Update(Box::new(it)))
         }
-        _ => argument(&call, "input").map_or_else(What::Bad, What::Packages),
+        _ => argument(&mut call, "input").map_or_else(What::Bad, What::Packages),
     };
     Task {
         key: call.key,
+        field: call.field,
+        named: named.ok(),
         cell,
         what,
     }
+}
+
+fn find(app: &App, named: &OrderIdentifier) -> Result<Arc<Cell>, ApiError> {
+    if named.order_id.is_some() == named.alias.is_some() {
+        let message = "exactly one of orderId and alias is expected";
+        return Err(ApiError::validation("InvalidOrderIdentifier", message));
+    }
+    app.store.find(named).ok_or_else(ApiError::not_found)
 }
 
 /// Shows the judge what is asked for, whatever will become of it.

@@ -28,7 +28,7 @@ pub(crate) fn plan(
     now: &str,
 ) -> Result<Vec<Arc<Package>>, ApiError> {
     let mut packages = order.packages.clone();
-    for (index, entry) in entries.iter().enumerate() {
+    for entry in entries {
         let states = &entry.package_state;
         let same_id = entries.iter().filter(|it| it.id == entry.id);
         match (
@@ -44,8 +44,7 @@ pub(crate) fn plan(
             (None, None) => return Err(refuse("MissingPackageStateInput", "no state given")),
             (Some(state), None) => {
                 let split = same_id.count() > 1;
-                let last = !entries[index + 1..].iter().any(|it| it.id == entry.id);
-                change(order, &mut packages, &entry.id, state, split, last, rules)?;
+                change(order, &mut packages, &entry.id, state, split, rules)?;
             }
             (None, Some(state)) => track(&mut packages, &entry.id, state, rules, now)?,
         }
@@ -72,7 +71,6 @@ fn change(
     id: &str,
     wanted: &InformationState,
     split: bool,
-    last: bool,
     rules: &Rules,
 ) -> Result<(), ApiError> {
     let index = find(packages, id)?;
@@ -100,7 +98,7 @@ fn change(
         ..(*packages[index]).clone()
     };
     enter(&mut part, wanted, rules);
-    if rest.is_empty() && last {
+    if rest.is_empty() {
         packages.remove(index);
     } else {
         Arc::make_mut(&mut packages[index]).package_information_details_for = holding(rest);
