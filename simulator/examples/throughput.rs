@@ -16,15 +16,8 @@ const QUERY: &str = "mutation u($orderIdentifier: OrderIdentifierInput!, $input:
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    let count = std::env::args()
-        .nth(1)
-        .map_or(2000, |it| it.parse().unwrap());
-    let simulator = Simulator::start(Options {
-        auto_orders: Some(AutoOrders::default()),
-        ..Options::default()
-    })
-    .await
-    .unwrap();
+    let count = std::env::args().nth(1).map_or(2000, |it| it.parse().unwrap());
+    let simulator = Simulator::start(Options { auto_orders: Some(AutoOrders::default()), ..Options::default() }).await.unwrap();
     let address = simulator.address();
     let client = tokio::task::spawn_blocking(move || run(address, count));
     let seconds = client.await.unwrap();
@@ -69,9 +62,7 @@ fn run(address: SocketAddr, count: u64) -> f64 {
 /// Answers are short and come in one piece; the body is what follows the empty line.
 fn ask(stream: &mut TcpStream, path: &str, head: &str, body: &str) -> String {
     let length = body.len();
-    let request = format!(
-        "POST {path} HTTP/1.1\r\nhost: localhost\r\n{head}\r\ncontent-length: {length}\r\n\r\n{body}"
-    );
+    let request = format!("POST {path} HTTP/1.1\r\nhost: localhost\r\n{head}\r\ncontent-length: {length}\r\n\r\n{body}");
     stream.write_all(request.as_bytes()).unwrap();
     let mut buffer = [0; 65536];
     let read = stream.read(&mut buffer).unwrap();

@@ -9,13 +9,7 @@ use hyper::{Method, StatusCode};
 use serde_json::json;
 use std::sync::Arc;
 
-pub(crate) fn serve(
-    app: &App,
-    method: &Method,
-    path: &str,
-    query: Option<&str>,
-    body: &[u8],
-) -> Response {
+pub(crate) fn serve(app: &App, method: &Method, path: &str, query: Option<&str>, body: &[u8]) -> Response {
     let ok = |body: serde_json::Value| json_answer(StatusCode::OK, &body);
     match (method.as_str(), path) {
         ("GET", "/admin/judge") => json_answer(StatusCode::OK, &app.judge.report()),
@@ -71,10 +65,7 @@ fn seed(app: &App, body: &[u8]) -> Response {
 
 fn order(app: &App, name: &str, query: Option<&str>) -> Response {
     let pairs = query.unwrap_or_default().split('&');
-    let alias_type = pairs
-        .filter_map(|pair| pair.strip_prefix("type="))
-        .map(decoded)
-        .next();
+    let alias_type = pairs.filter_map(|pair| pair.strip_prefix("type=")).map(decoded).next();
     let found: Option<Arc<Order>> = view(app, name, alias_type.as_deref());
     match found {
         Some(order) => json_answer(StatusCode::OK, &*order),

@@ -21,16 +21,8 @@ pub struct ApiError {
 }
 
 impl ApiError {
-    pub(crate) fn new(
-        kind: impl Into<Cow<'static, str>>,
-        code: Option<Cow<'static, str>>,
-        message: impl Into<String>,
-    ) -> Self {
-        Self {
-            kind: kind.into(),
-            code,
-            message: message.into(),
-        }
+    pub(crate) fn new(kind: impl Into<Cow<'static, str>>, code: Option<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        Self { kind: kind.into(), code, message: message.into() }
     }
 
     pub(crate) fn validation(code: &'static str, message: impl Into<String>) -> Self {

@@ -61,38 +61,25 @@ pub(crate) type CallResult = Result<Arc<Order>, ApiError>;
 impl Engine {
     pub fn new(environment: Environment) -> Result<Self, SchemaError> {
         let failed = |errors: &dyn std::fmt::Display| SchemaError(errors.to_string());
-        let mut schema =
-            Schema::parse(SDL, "bwp-2024-11-01.graphql").map_err(|it| failed(&it.errors))?;
+        let mut schema = Schema::parse(SDL, "bwp-2024-11-01.graphql").map_err(|it| failed(&it.errors))?;
         if environment == Environment::Production
             && let Some(ExtendedType::Object(mutation)) = schema.types.get_mut("Mutation")
         {
             mutation.make_mut().fields.shift_remove(SANDBOX_ONLY);
         }
         let schema = schema.validate().map_err(|it| failed(&it.errors))?;
-        Ok(Self {
-            implementers: schema.implementers_map(),
-            schema,
-            documents: Mutex::default(),
-        })
+        Ok(Self { implementers: schema.implementers_map(), schema, documents: Mutex::default() })
     }
 
     /// Checks a document and its variables, and finds its calls.
-    pub fn prepare(
-        &self,
-        text: &str,
-        variables: &JsonMap,
-        name: Option<&str>,
-    ) -> Result<Prepared, RequestErrors> {
+    pub fn prepare(&self, text: &str, variables: &JsonMap, name: Option<&str>) -> Result<Prepared, RequestErrors> {
         let document = self.document(text)?;
         let plain = |message: String| vec![graphql_error(&message)];
         let operation = document.operations.get(name);
         let operation = operation.map_err(|it| plain(it.message().to_string()))?;
-        let variables = coerce_variable_values(&self.schema, operation, variables)
-            .map_err(|it| plain(it.message().to_string()))?;
-        let collector = Collector {
-            type_name: operation.object_type().as_str(),
-            calls: RefCell::default(),
-        };
+        let variables =
+            coerce_variable_values(&self.schema, operation, variables).map_err(|it| plain(it.message().to_string()))?;
+        let collector = Collector { type_name: operation.object_type().as_str(), calls: RefCell::default() };
         let outcome = self.run(&document, operation, &variables, &collector);
         let outcome = outcome.map_err(plain)?;
         if !outcome.errors.is_empty() {
@@ -115,9 +102,7 @@ impl Engine {
         let parsed = ExecutableDocument::parse_and_validate(&self.schema, text, "request.graphql");
         let document = parsed.map(Arc::new).map_err(|failed| {
             let errors = failed.errors.iter();
-            errors
-                .map(|it| graphql_error(&it.to_json().message))
-                .collect::<RequestErrors>()
+            errors.map(|it| graphql_error(&it.to_json().message)).collect::<RequestErrors>()
         })?;
         let mut documents = lock(&self.documents);
         if documents.len() >= CACHED_DOCUMENTS {
@@ -128,40 +113,23 @@ impl Engine {
     }
 
     /// The answer's body: what was selected of the orders, and the errors.
-    pub fn render(
-        &self,
-        prepared: &Prepared,
-        results: Vec<(String, CallResult)>,
-        shape: ErrorShape,
-    ) -> Value {
+    pub fn render(&self, prepared: &Prepared, results: Vec<(String, CallResult)>, shape: ErrorShape) -> Value {
         let operations = &prepared.document.operations;
         let Ok(operation) = operations.get(prepared.operation.as_deref()) else {
             return Value::Null;
         };
-        let errors: Vec<Value> = results
-            .iter()
-            .filter_map(|(key, it)| it.as_ref().err().map(|error| error.entry(key, shape)))
-            .collect();
-        let root = Root {
-            type_name: operation.object_type().as_str(),
-            results,
-        };
+        let errors: Vec<Value> =
+            results.iter().filter_map(|(key, it)| it.as_ref().err().map(|error| error.entry(key, shape))).collect();
+        let root = Root { type_name: operation.object_type().as_str(), results };
         let outcome = self.run(&prepared.document, operation, &prepared.variables, &root);
         let (data, own) = match outcome {
             Ok(outcome) => (outcome.data, outcome.errors),
-            Err(message) => (
-                None,
-                vec![GraphQLError::new(message, None, &Arc::default())],
-            ),
+            Err(message) => (None, vec![GraphQLError::new(message, None, &Arc::default())]),
         };
         let own = own.iter().map(|it| graphql_error(&it.message));
         let errors: Vec<Value> = errors.into_iter().chain(own).collect();
         let data = data.map_or(Value::Null, Value::Object);
-        if errors.is_empty() {
-            object([("data", data)])
-        } else {
-            object([("data", data), ("errors", Value::Array(errors))])
-        }
+        if errors.is_empty() { object([("data", data)]) } else { object([("data", data), ("errors", Value::Array(errors))]) }
     }
 
     fn run(
@@ -196,10 +164,7 @@ impl ObjectValue for Collector<'_> {
         self.type_name
     }
 
-    fn resolve_field<'a>(
-        &'a self,
-        info: &'a ResolveInfo<'a>,
-    ) -> Result<ResolvedValue<'a>, FieldError> {
+    fn resolve_field<'a>(&'a self, info: &'a ResolveInfo<'a>) -> Result<ResolvedValue<'a>, FieldError> {
         self.calls.borrow_mut().push(Call {
             key: response_key(info).to_owned(),
             field: info.field_name().to_owned(),
@@ -210,9 +175,7 @@ impl ObjectValue for Collector<'_> {
 }
 
 fn response_key<'a>(info: &'a ResolveInfo<'a>) -> &'a str {
-    info.field_selections()
-        .first()
-        .map_or(info.field_name(), |it| it.response_key().as_str())
+    info.field_selections().first().map_or(info.field_name(), |it| it.response_key().as_str())
 }
 
 /// Hands out the orders that the calls resulted in.
@@ -226,10 +189,7 @@ impl ObjectValue for Root<'_> {
         self.type_name
     }
 
-    fn resolve_field<'a>(
-        &'a self,
-        info: &'a ResolveInfo<'a>,
-    ) -> Result<ResolvedValue<'a>, FieldError> {
+    fn resolve_field<'a>(&'a self, info: &'a ResolveInfo<'a>) -> Result<ResolvedValue<'a>, FieldError> {
         let key = response_key(info);
         let result = self.results.iter().find(|(it, _)| it == key);
         let Some((_, Ok(order))) = result else {
@@ -255,10 +215,7 @@ impl ObjectValue for Payload<'_> {
         self.type_name
     }
 
-    fn resolve_field<'a>(
-        &'a self,
-        _info: &'a ResolveInfo<'a>,
-    ) -> Result<ResolvedValue<'a>, FieldError> {
+    fn resolve_field<'a>(&'a self, _info: &'a ResolveInfo<'a>) -> Result<ResolvedValue<'a>, FieldError> {
         Ok(ResolvedValue::object(OrderView(self.order)))
     }
 }
@@ -271,10 +228,7 @@ impl ObjectValue for OrderView<'_> {
         "Order"
     }
 
-    fn resolve_field<'a>(
-        &'a self,
-        info: &'a ResolveInfo<'a>,
-    ) -> Result<ResolvedValue<'a>, FieldError> {
+    fn resolve_field<'a>(&'a self, info: &'a ResolveInfo<'a>) -> Result<ResolvedValue<'a>, FieldError> {
         let value = member(self.0, info.field_name());
         Ok(resolved(Cow::Owned(value), info, self.0))
     }
@@ -293,10 +247,9 @@ fn member(order: &Order, name: &str) -> Value {
         "lineItems" => to_json(&order.line_items),
         "returns" => object([("details", to_json(&order.returns))]),
         "refunds" => object([("details", to_json(&order.refunds))]),
-        "packageInformation" => object([
-            ("summary", object([("state", to_json(&summary(order)))])),
-            ("details", to_json(&order.packages)),
-        ]),
+        "packageInformation" => {
+            object([("summary", object([("state", to_json(&summary(order)))])), ("details", to_json(&order.packages))])
+        }
         "payments" => to_json(&order.payments),
         "totalPrice" => to_json(&order.total_price),
         "taxes" => to_json(&order.taxes),
@@ -308,9 +261,7 @@ fn member(order: &Order, name: &str) -> Value {
 /// Pending if any is; else on its way if any is; else delivered if one is; else cancelled.
 fn summary(order: &Order) -> Option<PackageState> {
     use PackageState::{Cancelled, Delivered, InTransit, Pending};
-    [Pending, InTransit, Delivered, Cancelled]
-        .into_iter()
-        .find(|state| order.packages.iter().any(|it| it.state == *state))
+    [Pending, InTransit, Delivered, Cancelled].into_iter().find(|state| order.packages.iter().any(|it| it.state == *state))
 }
 
 /// `json!` would copy its parts; these are moved.
@@ -338,42 +289,25 @@ impl ObjectValue for View<'_> {
         self.type_name
     }
 
-    fn resolve_field<'a>(
-        &'a self,
-        info: &'a ResolveInfo<'a>,
-    ) -> Result<ResolvedValue<'a>, FieldError> {
+    fn resolve_field<'a>(&'a self, info: &'a ResolveInfo<'a>) -> Result<ResolvedValue<'a>, FieldError> {
         let value = self.value.get(info.field_name());
-        Ok(value.map_or_else(ResolvedValue::null, |it| {
-            resolved(Cow::Borrowed(it), info, self.order)
-        }))
+        Ok(value.map_or_else(ResolvedValue::null, |it| resolved(Cow::Borrowed(it), info, self.order)))
     }
 }
 
-fn resolved<'a>(
-    value: Cow<'a, Value>,
-    info: &'a ResolveInfo<'a>,
-    order: &'a Order,
-) -> ResolvedValue<'a> {
+fn resolved<'a>(value: Cow<'a, Value>, info: &'a ResolveInfo<'a>, order: &'a Order) -> ResolvedValue<'a> {
     match value {
-        Cow::Borrowed(Value::Array(items)) => ResolvedValue::list(
-            items
-                .iter()
-                .map(move |it| single(Cow::Borrowed(it), info, order)),
-        ),
-        Cow::Owned(Value::Array(items)) => ResolvedValue::list(
-            items
-                .into_iter()
-                .map(move |it| single(Cow::Owned(it), info, order)),
-        ),
+        Cow::Borrowed(Value::Array(items)) => {
+            ResolvedValue::list(items.iter().map(move |it| single(Cow::Borrowed(it), info, order)))
+        }
+        Cow::Owned(Value::Array(items)) => {
+            ResolvedValue::list(items.into_iter().map(move |it| single(Cow::Owned(it), info, order)))
+        }
         value => single(value, info, order),
     }
 }
 
-fn single<'a>(
-    value: Cow<'a, Value>,
-    info: &'a ResolveInfo<'a>,
-    order: &'a Order,
-) -> ResolvedValue<'a> {
+fn single<'a>(value: Cow<'a, Value>, info: &'a ResolveInfo<'a>, order: &'a Order) -> ResolvedValue<'a> {
     let type_name = info.field_definition().ty.inner_named_type().as_str();
     match value.as_ref() {
         Value::Null => ResolvedValue::null(),
@@ -381,24 +315,13 @@ fn single<'a>(
         Value::Object(fields) if type_name == "LineItem" && fields.len() == 1 => {
             let id = fields.get("id").and_then(Value::as_str);
             let line = id.and_then(|id| order.line(id)).map(to_json);
-            ResolvedValue::object(View {
-                type_name,
-                value: line.map_or(value, Cow::Owned),
-                order,
-            })
+            ResolvedValue::object(View { type_name, value: line.map_or(value, Cow::Owned), order })
         }
-        Value::Object(_) => ResolvedValue::object(View {
-            type_name,
-            value,
-            order,
-        }),
+        Value::Object(_) => ResolvedValue::object(View { type_name, value, order }),
         // What Amazon reads back is a float, not the digits that were sent.
-        Value::Number(number) if type_name == "Float" => ResolvedValue::leaf(
-            number
-                .as_f64()
-                .and_then(Number::from_f64)
-                .map_or(Value::Null, Value::Number),
-        ),
+        Value::Number(number) if type_name == "Float" => {
+            ResolvedValue::leaf(number.as_f64().and_then(Number::from_f64).map_or(Value::Null, Value::Number))
+        }
         leaf => ResolvedValue::leaf(leaf.clone()),
     }
 }

@@ -122,9 +122,9 @@ impl Answer {
     /// The header that goes with it.
     pub(crate) fn retry_after(&self) -> Option<RetryAfter> {
         match self {
-            Self::TooManyRequests { retry_after }
-            | Self::Status { retry_after, .. }
-            | Self::Errors { retry_after, .. } => *retry_after,
+            Self::TooManyRequests { retry_after } | Self::Status { retry_after, .. } | Self::Errors { retry_after, .. } => {
+                *retry_after
+            }
             _ => None,
         }
     }
@@ -193,20 +193,13 @@ pub struct Faults {
 impl Faults {
     /// Replaces the script and its counts.
     pub fn set(&self, script: Script) {
-        let fresh = |rule| Fired {
-            rule,
-            matched: 0,
-            fired: 0,
-        };
+        let fresh = |rule| Fired { rule, matched: 0, fired: 0 };
         *lock(&self.state) = (script.seed, script.rules.into_iter().map(fresh).collect());
     }
 
     /// A script of one rule.
     pub fn one(&self, rule: Rule) {
-        self.set(Script {
-            rules: vec![rule],
-            seed: 0,
-        });
+        self.set(Script { rules: vec![rule], seed: 0 });
     }
 
     /// No faults from now on.
@@ -225,8 +218,7 @@ impl Faults {
         let (seed, rules) = &mut *state;
         for (index, entry) in rules.iter_mut().enumerate() {
             let when = &entry.rule.when;
-            let about = when.operation.as_deref().is_none_or(|it| it == operation)
-                && when.order.as_deref().is_none_or(named);
+            let about = when.operation.as_deref().is_none_or(|it| it == operation) && when.order.as_deref().is_none_or(named);
             if !about {
                 continue;
             }
@@ -247,10 +239,8 @@ impl Faults {
 
 /// A number in 0..1 that depends on nothing but its arguments (splitmix64).
 fn roll(seed: u64, rule: u64, count: u64) -> f64 {
-    let mut x = seed
-        .wrapping_mul(0x9E37_79B9_7F4A_7C15)
-        .wrapping_add(rule << 40)
-        .wrapping_add(count.wrapping_mul(0xD1B5_4A32_D192_ED03));
+    let mut x =
+        seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(rule << 40).wrapping_add(count.wrapping_mul(0xD1B5_4A32_D192_ED03));
     x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     x ^= x >> 31;

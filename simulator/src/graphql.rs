@@ -62,11 +62,7 @@ enum Watched {
     Query(Reading),
 }
 
-pub(crate) async fn serve(
-    app: &Arc<App>,
-    headers: &HeaderMap,
-    body: Bytes,
-) -> Result<Response, Reset> {
+pub(crate) async fn serve(app: &Arc<App>, headers: &HeaderMap, body: Bytes) -> Result<Response, Reset> {
     if let Err(response) = check_headers(app, headers) {
         return Ok(*response);
     }
@@ -77,22 +73,13 @@ pub(crate) async fn serve(
             return Ok(refusal(StatusCode::BAD_REQUEST, &message));
         }
     };
-    if app.options.environment == Environment::Production
-        && asked.query.contains("updateOrderPackageInformation")
-    {
-        app.judge.found(
-            Wrong::PackageMutationInProduction,
-            "?",
-            "the document names updateOrderPackageInformation",
-        );
+    if app.options.environment == Environment::Production && asked.query.contains("updateOrderPackageInformation") {
+        app.judge.found(Wrong::PackageMutationInProduction, "?", "the document names updateOrderPackageInformation");
     }
     let empty = JsonMap::new();
     let variables = asked.variables.as_ref().and_then(Value::as_object);
     let name = asked.operation_name.as_deref();
-    match app
-        .engine
-        .prepare(&asked.query, variables.unwrap_or(&empty), name)
-    {
+    match app.engine.prepare(&asked.query, variables.unwrap_or(&empty), name) {
         Err(errors) => {
             app.judge.counted("invalid");
             app.log(Logged::new("invalid", "", body));
@@ -106,27 +93,18 @@ fn check_headers(app: &App, headers: &HeaderMap) -> Result<(), Box<Response>> {
     let refuse = |status, message: &str| Err(Box::new(refusal(status, message)));
     let text = |name: &str| headers.get(name).and_then(|it| it.to_str().ok());
     if !app.tokens.accepts(headers) {
-        return refuse(
-            StatusCode::UNAUTHORIZED,
-            "the token is unknown or has expired",
-        );
+        return refuse(StatusCode::UNAUTHORIZED, "the token is unknown or has expired");
     }
     let target = text("x-api-target-id").or_else(|| text("x-omni-targetid"));
     if target != Some(app.options.target_id.as_str()) {
-        return refuse(
-            StatusCode::FORBIDDEN,
-            "these credentials do not open this target",
-        );
+        return refuse(StatusCode::FORBIDDEN, "these credentials do not open this target");
     }
     if text("x-api-version") != Some(API_VERSION) {
         return refuse(StatusCode::BAD_REQUEST, "x-api-version must be 2024-11-01");
     }
     let kind = headers.get(CONTENT_TYPE).and_then(|it| it.to_str().ok());
     if !kind.is_some_and(|it| it.starts_with("application/json")) {
-        return refuse(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "application/json is expected",
-        );
+        return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, "application/json is expected");
     }
     Ok(())
 }
@@ -135,9 +113,7 @@ async fn carry_out(app: &Arc<App>, mut prepared: Prepared, body: Bytes) -> Resul
     let calls = std::mem::take(&mut prepared.calls);
     let tasks: Vec<Task> = calls.into_iter().map(|call| task(app, call)).collect();
     let Some(first) = tasks.first() else {
-        let answer = app
-            .engine
-            .render(&prepared, Vec::new(), app.options.error_shape);
+        let answer = app.engine.render(&prepared, Vec::new(), app.options.error_shape);
         return Ok(json_answer(StatusCode::OK, &answer));
     };
     let (operation, order) = (first.field.clone(), order_key(first));
@@ -147,11 +123,8 @@ async fn carry_out(app: &Arc<App>, mut prepared: Prepared, body: Bytes) -> Resul
         let kind = Wrong::SeveralMutationsInOneRequest;
         app.judge.found(kind, &order, "more than one root field");
     }
-    let watched = if prepared.mutation {
-        Watched::Mutation(app.judge.mutation(&order))
-    } else {
-        Watched::Query(app.judge.read(&order))
-    };
+    let watched =
+        if prepared.mutation { Watched::Mutation(app.judge.mutation(&order)) } else { Watched::Query(app.judge.read(&order)) };
     inspect(app, &tasks);
     let rule = app.faults.pick(&operation, &|name| first.is_about(name));
     let rule = rule.unwrap_or_default();
@@ -167,9 +140,7 @@ impl Task {
     fn is_about(&self, name: &str) -> bool {
         let named = self.named.as_ref();
         let alias = named.and_then(|it| it.alias.as_ref());
-        let held = |cell: &Arc<Cell>| {
-            cell.id == name || cell.read().aliases.iter().any(|it| it.alias_id == name)
-        };
+        let held = |cell: &Arc<Cell>| cell.id == name || cell.read().aliases.iter().any(|it| it.alias_id == name);
         alias.is_some_and(|it| it.alias_id == name)
             || named.is_some_and(|it| it.order_id.as_deref() == Some(name))
             || self.cell.as_ref().is_ok_and(held)
@@ -192,8 +163,7 @@ fn order_key(task: &Task) -> String {
 /// Takes an argument of a call.
 fn argument<T: DeserializeOwned>(call: &mut Call, name: &str) -> Result<T, ApiError> {
     let value = call.arguments.remove(name).unwrap_or(Value::Null);
-    serde_json_bytes::from_value(value)
-        .map_err(|error| ApiError::validation("InvalidInput", format!("{name}: {error}")))
+    serde_json_bytes::from_value(value).map_err(|error| ApiError::validation("InvalidInput", format!("{name}: {error}")))
 }
 
 fn task(app: &App, mut call: Call) -> Task {
@@ -204,18 +174,10 @@ fn task(app: &App, mut call: Call) -> Task {
     };
     let what = match call.field.as_str() {
         "order" => What::Read,
-        "updateOrder" => {
-            argument(&mut call, "input").map_or_else(What::Bad, |it| What::Update(Box::new(it)))
-        }
+        "updateOrder" => argument(&mut call, "input").map_or_else(What::Bad, |it| What::Update(Box::new(it))),
         _ => argument(&mut call, "input").map_or_else(What::Bad, What::Packages),
     };
-    Task {
-        key: call.key,
-        field: call.field,
-        named: named.ok(),
-        cell,
-        what,
-    }
+    Task { key: call.key, field: call.field, named: named.ok(), cell, what }
 }
 
 fn find(app: &App, named: &OrderIdentifier) -> Result<Arc<Cell>, ApiError> {
@@ -238,12 +200,7 @@ fn inspect(app: &App, tasks: &[Task]) {
 }
 
 fn perform(app: &App, tasks: Vec<Task>) -> Vec<(String, CallResult)> {
-    let each = |task: Task| {
-        (
-            task.key,
-            task.cell.and_then(|cell| act(app, &cell, task.what)),
-        )
-    };
+    let each = |task: Task| (task.key, task.cell.and_then(|cell| act(app, &cell, task.what)));
     tasks.into_iter().map(each).collect()
 }
 
@@ -289,10 +246,7 @@ async fn answer(
     let verdict = verdict(&rule.answer, &results);
     let mut response = match plain {
         Some(response) => response,
-        None => json_answer(
-            StatusCode::OK,
-            &body_of(app, &prepared, results, &rule.answer, operation),
-        ),
+        None => json_answer(StatusCode::OK, &body_of(app, &prepared, results, &rule.answer, operation)),
     };
     let hold = rule.answer.retry_after().map(|wait| {
         let (header, until) = wait.header();
@@ -313,18 +267,11 @@ async fn answer(
     Ok(response)
 }
 
-fn body_of(
-    app: &App,
-    prepared: &Prepared,
-    results: Vec<(String, CallResult)>,
-    answer: &Answer,
-    operation: &str,
-) -> Value {
+fn body_of(app: &App, prepared: &Prepared, results: Vec<(String, CallResult)>, answer: &Answer, operation: &str) -> Value {
     let options = &app.options;
     let error = |kind: &str, code: &Option<String>| {
         let code = code.clone().map(Into::into);
-        ApiError::new(kind.to_owned(), code, "the fault script says so")
-            .entry(operation, options.error_shape)
+        ApiError::new(kind.to_owned(), code, "the fault script says so").entry(operation, options.error_shape)
     };
     match answer {
         Answer::NullData => json!({"data": null}),
@@ -342,10 +289,7 @@ fn body_of(
         _ => {
             let refused = results.iter().any(|(_, it)| it.is_err());
             let mut body = app.engine.render(prepared, results, options.error_shape);
-            if let Some(body) = body
-                .as_object_mut()
-                .filter(|_| refused && prepared.mutation)
-            {
+            if let Some(body) = body.as_object_mut().filter(|_| refused && prepared.mutation) {
                 body.insert("data", refused_data(operation, options.error_data));
             }
             body
@@ -354,11 +298,7 @@ fn body_of(
 }
 
 fn of_type(kind: &str) -> Verdict {
-    if CLEAR_REFUSALS.contains(&kind) {
-        Verdict::Refused
-    } else {
-        Verdict::Unclear("an error that is not clear")
-    }
+    if CLEAR_REFUSALS.contains(&kind) { Verdict::Refused } else { Verdict::Unclear("an error that is not clear") }
 }
 
 fn verdict(answer: &Answer, results: &[(String, CallResult)]) -> Verdict {

@@ -61,10 +61,9 @@ pub use faults::{Answer, Apply, Body, Faults, Fired, RetryAfter, Rule, Script, W
 pub use judge::{Finding, Judge, Report, Wrong};
 pub use options::{AutoOrders, Environment, ErrorData, ErrorShape, Options};
 pub use state::{
-    Alias, Amount, ExecutionState, Line, LineAmount, LineRef, LineSeed, Money, Order, OrderSeed,
-    Package, PackageFor, PackageSeed, PackageState, PartSeed, Refund, RefundFor, RefundSeed,
-    RefundState, RefundTotal, Return, ReturnFor, ReturnLine, ReturnSeed, ReturnState, Tracker,
-    TrackerIdentifier,
+    Alias, Amount, ExecutionState, Line, LineAmount, LineRef, LineSeed, Money, Order, OrderSeed, Package, PackageFor,
+    PackageSeed, PackageState, PartSeed, Refund, RefundFor, RefundSeed, RefundState, RefundTotal, Return, ReturnFor, ReturnLine,
+    ReturnSeed, ReturnState, Tracker, TrackerIdentifier,
 };
 
 use bytes::Bytes;
@@ -101,12 +100,7 @@ pub(crate) struct Logged {
 
 impl Logged {
     fn new(operation: &str, order: &str, body: Bytes) -> Self {
-        Self {
-            time: state::now(),
-            operation: operation.to_owned(),
-            order: order.to_owned(),
-            body,
-        }
+        Self { time: state::now(), operation: operation.to_owned(), order: order.to_owned(), body }
     }
 }
 
@@ -139,21 +133,13 @@ impl App {
 
     fn requests(&self) -> Vec<Request> {
         let shown = |entry: &Logged| {
-            let mut body: serde_json::Value =
-                serde_json::from_slice(&entry.body).unwrap_or_default();
+            let mut body: serde_json::Value = serde_json::from_slice(&entry.body).unwrap_or_default();
             Request {
                 time: entry.time.clone(),
                 operation: entry.operation.clone(),
                 order: entry.order.clone(),
-                variables: body
-                    .get_mut("variables")
-                    .map(std::mem::take)
-                    .unwrap_or_default(),
-                query: body
-                    .get("query")
-                    .and_then(|it| it.as_str())
-                    .unwrap_or("")
-                    .to_owned(),
+                variables: body.get_mut("variables").map(std::mem::take).unwrap_or_default(),
+                query: body.get("query").and_then(|it| it.as_str()).unwrap_or("").to_owned(),
             }
         };
         lock(&self.log).iter().map(shown).collect()
@@ -202,12 +188,7 @@ impl Simulator {
         });
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(server::listen(listener, Arc::clone(&app), stopped));
-        Ok(Self {
-            app,
-            address,
-            stop,
-            task: Some(task),
-        })
+        Ok(Self { app, address, stop, task: Some(task) })
     }
 
     /// Where it listens.

@@ -63,10 +63,7 @@ impl Flags {
             token_lifetime: Duration::from_secs(self.token_seconds),
             settle: Duration::from_millis(self.settle_ms),
             latency: Duration::from_millis(self.latency_ms),
-            auto_orders: self.auto_orders.map(|lines| AutoOrders {
-                lines,
-                ..AutoOrders::default()
-            }),
+            auto_orders: self.auto_orders.map(|lines| AutoOrders { lines, ..AutoOrders::default() }),
             ..Options::default()
         }
     }
@@ -74,8 +71,8 @@ impl Flags {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let filter =
+        tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     tracing_subscriber::fmt().with_env_filter(filter).init();
     let flags = Flags::parse();
     let seeds: Vec<OrderSeed> = match &flags.seed {
@@ -92,8 +89,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 async fn interrupted() {
     #[cfg(unix)]
-    if let Ok(mut term) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-    {
+    if let Ok(mut term) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
         tokio::select! {
             _ = term.recv() => {}
             _ = tokio::signal::ctrl_c() => {}

@@ -43,11 +43,7 @@ pub struct AutoOrders {
 
 impl Default for AutoOrders {
     fn default() -> Self {
-        Self {
-            lines: 3,
-            quantity: 10,
-            line_alias_type: "EXTERNAL_ITEM_ID".to_owned(),
-        }
+        Self { lines: 3, quantity: 10, line_alias_type: "EXTERNAL_ITEM_ID".to_owned() }
     }
 }
 

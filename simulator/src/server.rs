@@ -63,18 +63,13 @@ async fn connection(stream: TcpStream, app: Arc<App>) {
 async fn route(app: &Arc<App>, request: Request<Incoming>) -> Result<Response, Reset> {
     let (head, body) = request.into_parts();
     let Ok(body) = Limited::new(body, LARGEST_BODY).collect().await else {
-        return Ok(refusal(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "the body is too large",
-        ));
+        return Ok(refusal(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"));
     };
     let body: Bytes = body.to_bytes();
     match (&head.method, head.uri.path()) {
         (&Method::POST, "/graphql") => graphql::serve(app, &head.headers, body).await,
         (&Method::POST, "/token") => token::serve(app, &head.headers, &body).await,
-        (method, path) if path.starts_with("/admin/") => {
-            Ok(admin::serve(app, method, path, head.uri.query(), &body))
-        }
+        (method, path) if path.starts_with("/admin/") => Ok(admin::serve(app, method, path, head.uri.query(), &body)),
         _ => Ok(refusal(StatusCode::NOT_FOUND, "there is nothing here")),
     }
 }
@@ -94,9 +89,7 @@ pub(crate) async fn after_fault(rule: &Rule) -> Result<Option<Response>, Reset> 
 /// Answers that look the same whatever was asked.
 pub(crate) async fn plain_answer(answer: &Answer) -> Result<Option<Response>, Reset> {
     let response = match answer {
-        Answer::TooManyRequests { .. } => {
-            refusal(StatusCode::TOO_MANY_REQUESTS, "too many requests")
-        }
+        Answer::TooManyRequests { .. } => refusal(StatusCode::TOO_MANY_REQUESTS, "too many requests"),
         Answer::Status { status, body, .. } => {
             let status = StatusCode::from_u16(*status);
             let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

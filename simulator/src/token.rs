@@ -25,9 +25,7 @@ impl Tokens {
         let Some(token) = header.and_then(|it| it.strip_prefix("Bearer ")) else {
             return false;
         };
-        lock(&self.valid)
-            .get(token)
-            .is_some_and(|end| Instant::now() < *end)
+        lock(&self.valid).get(token).is_some_and(|end| Instant::now() < *end)
     }
 
     /// All tokens given out so far are worth nothing from now on.
@@ -65,30 +63,21 @@ fn grant(app: &App, headers: &HeaderMap, body: &[u8]) -> Response {
         return response;
     }
     if field("client_id") != options.client_id || field("client_secret") != options.client_secret {
-        return json_answer(
-            StatusCode::UNAUTHORIZED,
-            &json!({"error": "invalid_client"}),
-        );
+        return json_answer(StatusCode::UNAUTHORIZED, &json!({"error": "invalid_client"}));
     }
     let (token, now) = (new_id(), Instant::now());
     let mut valid = lock(&app.tokens.valid);
     valid.retain(|_, end| now < *end);
     valid.insert(token.clone(), now + options.token_lifetime);
     let seconds = options.token_lifetime.as_secs();
-    json_answer(
-        StatusCode::OK,
-        &json!({"access_token": token, "expires_in": seconds, "token_type": "bearer"}),
-    )
+    json_answer(StatusCode::OK, &json!({"access_token": token, "expires_in": seconds, "token_type": "bearer"}))
 }
 
 fn too_often(app: &App, client: &str) -> bool {
     let now = Instant::now();
     let mut asked = lock(&app.tokens.asked);
     let times = asked.entry(client.to_owned()).or_default();
-    while times
-        .front()
-        .is_some_and(|it| now - *it > app.options.token_window)
-    {
+    while times.front().is_some_and(|it| now - *it > app.options.token_window) {
         times.pop_front();
     }
     times.push_back(now);

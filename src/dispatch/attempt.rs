@@ -3,8 +3,8 @@
 use super::apply::{self, Moment};
 use super::verdict::{Overrides, judge};
 use super::{Dispatcher, lock};
-use crate::ledger::settle::{Release, Settlement};
 use crate::ledger::Claimed;
+use crate::ledger::settle::{Release, Settlement};
 use crate::ops::metrics;
 use crate::plan::lane::Draft;
 use crate::plan::step::Mutation;
@@ -28,7 +28,7 @@ pub async fn attempt(dispatcher: &Dispatcher, mut claimed: Claimed) -> Settlemen
     };
     let called = Instant::now();
     let exchange = target.client.call(operation, &variables, deadline).await;
-    metrics::CALL.observe(called.elapsed());
+    metrics::CALL_SECONDS.observe(called.elapsed());
     let judgement = judge(operation, &exchange, &Overrides::new());
     metrics::ATTEMPTS.add(&[judgement.verdict.name()], 1);
     if !judgement.listed {

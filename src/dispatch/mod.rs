@@ -22,6 +22,7 @@ pub mod settling;
 pub mod target;
 pub mod verdict;
 
+use crate::backoff;
 use crate::ledger::{ClaimRequest, Claimed, Ledger, Targets};
 use crate::ops::lifecycle::Health;
 use crate::plan::{Next, Turn};
@@ -69,12 +70,12 @@ impl Dispatcher {
         let slots = Arc::new(Semaphore::new(self.max_in_flight));
         let (settler, settling) = Settler::start(self.clone(), &health);
         let attempts = TaskTracker::new();
-        let mut failures = crate::backoff::reconnect();
+        let mut failures = backoff::reconnect();
         while !stop.is_cancelled() {
             pulse.tick();
             let pause = match self.claim(&slots).await {
                 Ok(claimed) => {
-                    failures = crate::backoff::reconnect();
+                    backoff::reset(&mut failures);
                     let more = claimed.len() == MOST_AT_ONCE;
                     for claimed in claimed {
                         let (dispatcher, settler) = (self.clone(), settler.clone());
@@ -89,7 +90,7 @@ impl Dispatcher {
                 }
                 Err(error) => {
                     tracing::warn!(%error, "lanes cannot be claimed; trying again");
-                    failures.next()
+                    backoff::pause(&mut failures)
                 }
             };
             tokio::select! {

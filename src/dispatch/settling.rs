@@ -1,6 +1,7 @@
 //! What came of attempts is written in groups: whatever is there when the last group is done goes together.
 
 use super::Dispatcher;
+use crate::backoff;
 use crate::ledger::settle::{FinalRow, Release, Settlement};
 use crate::ops::lifecycle::Health;
 use crate::ops::metrics;
@@ -50,7 +51,7 @@ async fn settle(dispatcher: Dispatcher, mut receiver: mpsc::Receiver<Settlement>
 /// Writes a group, as long as any of its leases may still stand. What is left then is read by the next holder.
 async fn write(dispatcher: &Dispatcher, group: &mut [Settlement], pulse: &crate::ops::lifecycle::Pulse) {
     let until = Instant::now() + dispatcher.lease;
-    let mut failures = crate::backoff::reconnect();
+    let mut failures = backoff::reconnect();
     loop {
         pulse.tick();
         let now = match dispatcher.ledger.now().await {
@@ -68,7 +69,7 @@ async fn write(dispatcher: &Dispatcher, group: &mut [Settlement], pulse: &crate:
             }
             Err(error) if error.is_passing() && Instant::now() < until => {
                 tracing::warn!(%error, count = group.len(), "attempts cannot be settled yet; trying again");
-                tokio::time::sleep(failures.next()).await;
+                tokio::time::sleep(backoff::pause(&mut failures)).await;
             }
             Err(error) => {
                 tracing::error!(%error, count = group.len(), "attempts were not settled; their orders will be read first");

@@ -13,11 +13,7 @@ pub(crate) type Found = (Wrong, String);
 /// Steps back that a request asks for, measured against what earlier requests brought about.
 pub(crate) fn asked(order: &Order, input: &UpdateOrder) -> Vec<Found> {
     let mut found = Vec::new();
-    for entry in input
-        .returns
-        .iter()
-        .flat_map(|it| it.details.iter().flatten())
-    {
+    for entry in input.returns.iter().flat_map(|it| it.details.iter().flatten()) {
         let at = entry.return_identifier.as_ref();
         let at = at.and_then(|it| returns::find(order, it));
         let (Some(at), Some(state)) = (at, entry.state) else {
@@ -60,10 +56,7 @@ pub(crate) fn done(before: &Order, after: &Order) -> Vec<Found> {
     let mut found = Vec::new();
     for (index, created) in after.returns.iter().enumerate().skip(before.returns.len()) {
         let earlier = after.returns.iter().take(index);
-        if let Some(twin) = earlier
-            .filter(|it| it.external)
-            .find(|it| twins(it, created))
-        {
+        if let Some(twin) = earlier.filter(|it| it.external).find(|it| twins(it, created)) {
             let detail = format!("return {} again as {}", twin.id, created.id);
             found.push((Wrong::ReturnCreatedTwice, detail));
         }

@@ -135,12 +135,7 @@ impl Judge {
     }
 
     pub(crate) fn found(&self, kind: Wrong, order: &str, detail: impl Into<String>) {
-        let finding = Finding {
-            kind,
-            order: order.to_owned(),
-            time: now(),
-            detail: detail.into(),
-        };
+        let finding = Finding { kind, order: order.to_owned(), time: now(), detail: detail.into() };
         tracing::warn!(?kind, order, detail = %finding.detail, "must never happen");
         let mut report = lock(&self.report);
         report.violations += 1;
@@ -163,10 +158,7 @@ impl Judge {
     /// A request of an order has arrived: may it, by what `Retry-After` said?
     fn arrived(&self, order: &str, watch: &mut Watch) {
         let here = Instant::now();
-        if watch
-            .not_before
-            .is_some_and(|until| here + TOLERANCE < until)
-        {
+        if watch.not_before.is_some_and(|until| here + TOLERANCE < until) {
             self.found(Wrong::InsideRetryAfter, order, "of this order");
         }
         let mut windows = lock(&self.target);
@@ -209,11 +201,7 @@ impl Judge {
         let all = self.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
         let mut report = lock(&self.report);
         report.max_in_flight = report.max_in_flight.max(all);
-        Flight {
-            judge: Arc::clone(self),
-            order: order.to_owned(),
-            ended: false,
-        }
+        Flight { judge: Arc::clone(self), order: order.to_owned(), ended: false }
     }
 
     /// A query was read from the wire.
@@ -280,8 +268,7 @@ impl Flight {
 impl Drop for Flight {
     fn drop(&mut self) {
         if !self.ended {
-            self.judge
-                .ended(&self.order, Verdict::Unclear("a missing answer"));
+            self.judge.ended(&self.order, Verdict::Unclear("a missing answer"));
         }
     }
 }

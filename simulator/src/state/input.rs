@@ -1,9 +1,7 @@
 //! The arguments of the mutations as Rust types. They are read after the schema has checked and coerced them, so only what
 //! the simulator acts on is named here and nothing is checked twice.
 
-use super::model::{
-    Alias, Amount, ExecutionState, Money, PackageState, RefundState, ReturnState, TrackerIdentifier,
-};
+use super::model::{Alias, Amount, ExecutionState, Money, PackageState, RefundState, ReturnState, TrackerIdentifier};
 use serde::Deserialize;
 use serde_json::Number;
 use serde_json_bytes::Value;
@@ -105,10 +103,7 @@ pub(crate) struct InputAmount {
 
 impl InputLineAmount {
     pub fn amount(&self) -> Option<Amount> {
-        self.amount
-            .as_ref()
-            .and_then(|it| it.value.clone())
-            .map(Amount::of)
+        self.amount.as_ref().and_then(|it| it.value.clone()).map(Amount::of)
     }
 }
 

@@ -62,11 +62,7 @@ impl Cell {
 
     fn settled(&self) -> MutexGuard<'_, Arc<Order>> {
         let mut order = lock(&self.order);
-        if order
-            .settling
-            .as_ref()
-            .is_some_and(|(at, _)| *at <= Instant::now())
-        {
+        if order.settling.as_ref().is_some_and(|(at, _)| *at <= Instant::now()) {
             settle(Arc::make_mut(&mut order));
         }
         order
@@ -107,10 +103,7 @@ impl Store {
         let mut ids = Vec::with_capacity(seeds.len());
         for seed in seeds {
             let order = seed.into_order(&now);
-            let taken = order
-                .aliases
-                .iter()
-                .find(|it| index.by_alias.contains_key(it));
+            let taken = order.aliases.iter().find(|it| index.by_alias.contains_key(it));
             if index.by_id.contains_key(&order.id) || taken.is_some() {
                 return Err(ApiError::validation(
                     "AliasValueAlreadyExists",
@@ -163,9 +156,7 @@ impl Store {
             Some(alias_type) => index.by_alias.get(&Alias::new(alias_type, id)).cloned(),
             None => index.by_id.get(id).cloned().or_else(|| {
                 let mut named = index.by_alias.iter();
-                named
-                    .find(|(alias, _)| alias.alias_id == id)
-                    .map(|(_, cell)| Arc::clone(cell))
+                named.find(|(alias, _)| alias.alias_id == id).map(|(_, cell)| Arc::clone(cell))
             }),
         }
     }
@@ -186,9 +177,7 @@ impl Store {
     pub fn update(&self, cell: &Arc<Cell>, input: UpdateOrder) -> Result<Applied, ApiError> {
         let aliases = input.aliases.clone().unwrap_or_default();
         if aliases.is_empty() {
-            return replace(cell, |draft| {
-                order::update(draft, input, &|_| false, &now())
-            });
+            return replace(cell, |draft| order::update(draft, input, &|_| false, &now()));
         }
         let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
         let taken = |alias: &Alias| {
@@ -207,11 +196,7 @@ impl Store {
         let entries = Details::into_vec(input.package_information);
         replace(cell, |draft| {
             if draft.settling.is_some() {
-                return Err(ApiError::new(
-                    "ConflictException",
-                    None,
-                    "the order is being updated",
-                ));
+                return Err(ApiError::new("ConflictException", None, "the order is being updated"));
             }
             let rules = packages::Rules {
                 settled_at: Instant::now() + self.settle,
@@ -230,10 +215,7 @@ impl Store {
 }
 
 /// All or nothing: the draft takes the order's place only if the change succeeds.
-fn replace(
-    cell: &Cell,
-    change: impl FnOnce(&mut Order) -> Result<(), ApiError>,
-) -> Result<Applied, ApiError> {
+fn replace(cell: &Cell, change: impl FnOnce(&mut Order) -> Result<(), ApiError>) -> Result<Applied, ApiError> {
     let mut order = cell.settled();
     let before = Arc::clone(&order);
     let mut draft = (*before).clone();
@@ -253,10 +235,7 @@ impl Index {
     }
 
     fn add(&mut self, order: Order) -> Arc<Cell> {
-        let cell = Arc::new(Cell {
-            id: order.id.clone(),
-            order: Mutex::new(Arc::new(order)),
-        });
+        let cell = Arc::new(Cell { id: order.id.clone(), order: Mutex::new(Arc::new(order)) });
         for alias in &lock(&cell.order).aliases {
             self.by_alias.insert(alias.clone(), Arc::clone(&cell));
         }
@@ -282,9 +261,7 @@ pub(crate) fn new_refund_id() -> String {
 /// Order ids look like `322-ABC1-AAAAAA`.
 pub(crate) fn new_order_id() -> String {
     const DIGITS: &[u8; 36] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
-    let digits: String = Uuid::new_v4().as_bytes()[..10]
-        .iter()
-        .map(|byte| char::from(DIGITS[usize::from(*byte) % DIGITS.len()]))
-        .collect();
+    let digits: String =
+        Uuid::new_v4().as_bytes()[..10].iter().map(|byte| char::from(DIGITS[usize::from(*byte) % DIGITS.len()])).collect();
     format!("322-{}-{}", &digits[..4], &digits[4..])
 }

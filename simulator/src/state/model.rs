@@ -22,10 +22,7 @@ pub struct Alias {
 impl Alias {
     /// An alias of a type.
     pub fn new(alias_type: impl Into<String>, alias_id: impl Into<String>) -> Self {
-        Self {
-            alias_type: alias_type.into(),
-            alias_id: alias_id.into(),
-        }
+        Self { alias_type: alias_type.into(), alias_id: alias_id.into() }
     }
 }
 

@@ -14,12 +14,7 @@ const MAX_ALIASES: usize = 5;
 const MAX_LINKS: usize = 5;
 
 /// Applies an `updateOrder`. `taken` tells whether another order of the store has the alias.
-pub(crate) fn update(
-    order: &mut Order,
-    input: UpdateOrder,
-    taken: &dyn Fn(&Alias) -> bool,
-    now: &str,
-) -> Result<(), ApiError> {
+pub(crate) fn update(order: &mut Order, input: UpdateOrder, taken: &dyn Fn(&Alias) -> bool, now: &str) -> Result<(), ApiError> {
     let aliases = input.aliases.unwrap_or_default();
     if let Some(alias) = aliases.iter().find(|alias| taken(alias)) {
         return Err(ApiError::validation(
@@ -51,10 +46,9 @@ pub(crate) fn update(
 
 fn start(order: &mut Order, wanted: Option<ExecutionState>) -> Result<(), ApiError> {
     match (order.execution_state, wanted) {
-        (ExecutionState::Started, Some(ExecutionState::NotStarted)) => Err(ApiError::validation(
-            "InvalidExecutionStateTransition",
-            "an order that is STARTED cannot go back to NOT_STARTED",
-        )),
+        (ExecutionState::Started, Some(ExecutionState::NotStarted)) => {
+            Err(ApiError::validation("InvalidExecutionStateTransition", "an order that is STARTED cannot go back to NOT_STARTED"))
+        }
         (_, Some(state)) => {
             order.execution_state = state;
             Ok(())
@@ -85,28 +79,19 @@ fn name_package(order: &mut Order, input: PackageAliases) -> Result<(), ApiError
         ));
     };
     let package = Arc::make_mut(package);
-    append_aliases(
-        &mut package.aliases,
-        input.aliases.unwrap_or_default(),
-        "package",
-    )
+    append_aliases(&mut package.aliases, input.aliases.unwrap_or_default(), "package")
 }
 
 fn add_links(order: &mut Order, links: Vec<Value>) -> Result<(), ApiError> {
     for link in links {
-        let same = |other: &Value| {
-            other.get("destinationType") == link.get("destinationType")
-                && other.get("url") == link.get("url")
-        };
+        let same =
+            |other: &Value| other.get("destinationType") == link.get("destinationType") && other.get("url") == link.get("url");
         if !order.order_links.iter().any(same) {
             order.order_links.push(link);
         }
     }
     if order.order_links.len() > MAX_LINKS {
-        return Err(ApiError::validation(
-            "OrderLinkLimitExceeded",
-            "an order has at most 5 links",
-        ));
+        return Err(ApiError::validation("OrderLinkLimitExceeded", "an order has at most 5 links"));
     }
     Ok(())
 }
@@ -115,35 +100,20 @@ fn add_links(order: &mut Order, links: Vec<Value>) -> Result<(), ApiError> {
 pub(crate) fn find_line(order: &Order, id: &LineIdentifier) -> Result<usize, ApiError> {
     let found = match (&id.line_item_id, &id.alias) {
         (Some(id), None) => order.line_items.iter().position(|line| line.id == *id),
-        (None, Some(alias)) => order
-            .line_items
-            .iter()
-            .position(|line| line.aliases.contains(alias)),
+        (None, Some(alias)) => order.line_items.iter().position(|line| line.aliases.contains(alias)),
         _ => None,
     };
-    found.ok_or_else(|| {
-        ApiError::validation(
-            "InvalidLineItemId",
-            "no line item of this order is so named",
-        )
-    })
+    found.ok_or_else(|| ApiError::validation("InvalidLineItemId", "no line item of this order is so named"))
 }
 
-fn append_aliases(
-    have: &mut Vec<Alias>,
-    new: Vec<Alias>,
-    what: &'static str,
-) -> Result<(), ApiError> {
+fn append_aliases(have: &mut Vec<Alias>, new: Vec<Alias>, what: &'static str) -> Result<(), ApiError> {
     for alias in new {
         if !have.contains(&alias) {
             have.push(alias);
         }
     }
     if have.len() > MAX_ALIASES {
-        return Err(ApiError::validation(
-            "AliasLimitExceeded",
-            format!("a {what} has at most {MAX_ALIASES} aliases"),
-        ));
+        return Err(ApiError::validation("AliasLimitExceeded", format!("a {what} has at most {MAX_ALIASES} aliases")));
     }
     Ok(())
 }
@@ -157,10 +127,7 @@ fn set_once(have: &mut Option<Value>, new: Option<Value>) -> Result<(), ApiError
             Ok(())
         }
         (Some(old), Some(new)) if same(old, &new) => Ok(()),
-        _ => Err(ApiError::validation(
-            "InvalidDiscountUpdate",
-            "discounts cannot be changed once they are set",
-        )),
+        _ => Err(ApiError::validation("InvalidDiscountUpdate", "discounts cannot be changed once they are set")),
     }
 }
 
@@ -181,11 +148,7 @@ fn merge_payments(have: &mut Option<Value>, new: Option<Value>) {
     let Some(new) = new.get("details").and_then(Value::as_array) else {
         return;
     };
-    let mut all = old
-        .get("details")
-        .and_then(Value::as_array)
-        .cloned()
-        .unwrap_or_default();
+    let mut all = old.get("details").and_then(Value::as_array).cloned().unwrap_or_default();
     for payment in new {
         let id = payment.get("id").filter(|id| !id.is_null());
         match all.iter_mut().find(|it| id.is_some() && it.get("id") == id) {
@@ -200,14 +163,9 @@ fn merge_payments(have: &mut Option<Value>, new: Option<Value>) {
 fn same(left: &Value, right: &Value) -> bool {
     match (left, right) {
         (Value::Number(left), Value::Number(right)) => decimal(left) == decimal(right),
-        (Value::Array(left), Value::Array(right)) => {
-            left.len() == right.len() && left.iter().zip(right).all(|(l, r)| same(l, r))
-        }
+        (Value::Array(left), Value::Array(right)) => left.len() == right.len() && left.iter().zip(right).all(|(l, r)| same(l, r)),
         (Value::Object(left), Value::Object(right)) => {
-            left.len() == right.len()
-                && left
-                    .iter()
-                    .all(|(key, l)| right.get(key.as_str()).is_some_and(|r| same(l, r)))
+            left.len() == right.len() && left.iter().all(|(key, l)| right.get(key.as_str()).is_some_and(|r| same(l, r)))
         }
         _ => left == right,
     }
@@ -216,7 +174,5 @@ fn same(left: &Value, right: &Value) -> bool {
 /// The exact value of a number as it was written.
 pub(crate) fn decimal(number: &Number) -> Option<Decimal> {
     let text = number.to_string();
-    Decimal::from_str_exact(&text)
-        .or_else(|_| Decimal::from_scientific(&text))
-        .ok()
+    Decimal::from_str_exact(&text).or_else(|_| Decimal::from_scientific(&text)).ok()
 }

@@ -2,9 +2,7 @@
 //! that are increments.
 
 use super::input::{RefundDetails, RefundForInput};
-use super::model::{
-    Alias, Amount, LineAmount, LineRef, Money, Order, Refund, RefundFor, RefundState, RefundTotal,
-};
+use super::model::{Alias, Amount, LineAmount, LineRef, Money, Order, Refund, RefundFor, RefundState, RefundTotal};
 use super::order::{decimal, find_line};
 use crate::answer::ApiError;
 use rust_decimal::Decimal;
@@ -12,19 +10,12 @@ use serde_json_bytes::Value;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-pub(crate) fn apply_all(
-    order: &mut Order,
-    entries: Vec<RefundDetails>,
-    now: &str,
-) -> Result<(), ApiError> {
+pub(crate) fn apply_all(order: &mut Order, entries: Vec<RefundDetails>, now: &str) -> Result<(), ApiError> {
     let mut ids = HashSet::new();
     let mut aliases = HashSet::new();
     for entry in &entries {
         if let Some(id) = entry.id.as_ref().filter(|id| !ids.insert(id.as_str())) {
-            return Err(ApiError::validation(
-                "DuplicateRefundId",
-                format!("refund {id} occurs twice in the request"),
-            ));
+            return Err(ApiError::validation("DuplicateRefundId", format!("refund {id} occurs twice in the request")));
         }
         let own: HashSet<&Alias> = entry.aliases.iter().flatten().collect();
         for alias in own {
@@ -44,10 +35,7 @@ pub(crate) fn apply_all(
             None => create(order, &entry, total.clone(), now),
         };
         if !seen.insert(index) {
-            return Err(ApiError::validation(
-                "DuplicateRefundId",
-                format!("two entries name one refund (id {given:?})"),
-            ));
+            return Err(ApiError::validation("DuplicateRefundId", format!("two entries name one refund (id {given:?})")));
         }
         update(order, index, entry, total, now)?;
     }
@@ -66,26 +54,21 @@ pub(crate) fn find(order: &Order, entry: &RefundDetails) -> Result<Option<usize>
                 named.position(|it| it.aliases.iter().any(|alias| alias.alias_id == *id))
             };
             let by_id = refunds.iter().position(|it| it.id == *id);
-            Some(by_id.or_else(by_alias).ok_or_else(|| {
-                ApiError::validation("InvalidRefundId", format!("no refund {id} in this order"))
-            })?)
+            Some(
+                by_id
+                    .or_else(by_alias)
+                    .ok_or_else(|| ApiError::validation("InvalidRefundId", format!("no refund {id} in this order")))?,
+            )
         }
         None if aliases.is_empty() => {
-            return Err(ApiError::validation(
-                "MissingRefundId",
-                "a refund needs its id or an alias",
-            ));
+            return Err(ApiError::validation("MissingRefundId", "a refund needs its id or an alias"));
         }
         None => order.refunds.iter().position(holds),
     };
-    let other = order.refunds.iter().position(|it| {
-        holds(it) && found.is_some_and(|index| !Arc::ptr_eq(it, &order.refunds[index]))
-    });
+    let other =
+        order.refunds.iter().position(|it| holds(it) && found.is_some_and(|index| !Arc::ptr_eq(it, &order.refunds[index])));
     if let Some(other) = other {
-        return Err(ApiError::validation(
-            "InvalidAliasId",
-            format!("an alias belongs to refund {}", order.refunds[other].id),
-        ));
+        return Err(ApiError::validation("InvalidAliasId", format!("an alias belongs to refund {}", order.refunds[other].id)));
     }
     Ok(found)
 }
@@ -99,9 +82,7 @@ fn create(order: &mut Order, entry: &RefundDetails, total: Money, now: &str) -> 
         refund_request_reason: None,
         refund_status_reason: None,
         aliases: Vec::new(),
-        refund_total: RefundTotal {
-            total_amount: total,
-        },
+        refund_total: RefundTotal { total_amount: total },
         refund_for: None,
         payment_details: Vec::new(),
         external: true,
@@ -110,13 +91,7 @@ fn create(order: &mut Order, entry: &RefundDetails, total: Money, now: &str) -> 
     order.refunds.len() - 1
 }
 
-fn update(
-    order: &mut Order,
-    index: usize,
-    entry: RefundDetails,
-    total: Money,
-    now: &str,
-) -> Result<(), ApiError> {
+fn update(order: &mut Order, index: usize, entry: RefundDetails, total: Money, now: &str) -> Result<(), ApiError> {
     let refund_for = refunded_lines(order, entry.refund_for)?;
     let refund = Arc::make_mut(&mut order.refunds[index]);
     if let Some(state) = entry.state {
@@ -152,30 +127,20 @@ fn update(
     if refund_for.is_some() {
         refund.refund_for = refund_for;
     }
-    refund
-        .payment_details
-        .extend(checked_payments(entry.payment_details)?);
+    refund.payment_details.extend(checked_payments(entry.payment_details)?);
     refund.touched = true;
     now.clone_into(&mut refund.updated_at);
     Ok(())
 }
 
-fn refunded_lines(
-    order: &Order,
-    input: Option<RefundForInput>,
-) -> Result<Option<RefundFor>, ApiError> {
+fn refunded_lines(order: &Order, input: Option<RefundForInput>) -> Result<Option<RefundFor>, ApiError> {
     let Some(input) = input else { return Ok(None) };
     let mut order_line_items = Vec::new();
     for line in input.order_line_items.unwrap_or_default() {
         let index = find_line(order, &line.line_item_id)?;
         order_line_items.push(LineAmount {
-            amount: line
-                .refunded_quantity
-                .and_then(|it| it.amount)
-                .map(Amount::of),
-            line_item: LineRef {
-                id: order.line_items[index].id.clone(),
-            },
+            amount: line.refunded_quantity.and_then(|it| it.amount).map(Amount::of),
+            line_item: LineRef { id: order.line_items[index].id.clone() },
         });
     }
     Ok(Some(RefundFor { order_line_items }))
@@ -188,10 +153,7 @@ fn checked_payments(input: Option<Vec<Value>>) -> Result<Vec<Value>, ApiError> {
         if let Some(id) = payment.get("id").and_then(Value::as_str)
             && !ids.insert(id)
         {
-            return Err(ApiError::validation(
-                "DuplicatePaymentId",
-                format!("payment {id} occurs twice in the list"),
-            ));
+            return Err(ApiError::validation("DuplicatePaymentId", format!("payment {id} occurs twice in the list")));
         }
         if let Some(word) = payment.get("paymentMethod").and_then(|it| it.get("type")) {
             open_word(Some(word.clone()))?;
@@ -206,15 +168,8 @@ fn open_word(value: Option<Value>) -> Result<Option<String>, ApiError> {
         return Ok(None);
     };
     match value.as_str() {
-        Some(word)
-            if !word.is_empty() && word.bytes().all(|b| b.is_ascii_uppercase() || b == b'_') =>
-        {
-            Ok(Some(word.to_owned()))
-        }
-        _ => Err(ApiError::validation(
-            "InvalidEnumValue",
-            format!("{value} is not a word of capitals"),
-        )),
+        Some(word) if !word.is_empty() && word.bytes().all(|b| b.is_ascii_uppercase() || b == b'_') => Ok(Some(word.to_owned())),
+        _ => Err(ApiError::validation("InvalidEnumValue", format!("{value} is not a word of capitals"))),
     }
 }
 
@@ -231,10 +186,7 @@ fn check_total(old: &Money, new: &Money) -> Result<(), ApiError> {
     if old.currency_code != new.currency_code || decimal(&new.amount) < decimal(&old.amount) {
         return Err(ApiError::validation(
             "InvalidRefundTotal",
-            format!(
-                "the total was {} {}, and cannot become {} {}",
-                old.amount, old.currency_code, new.amount, new.currency_code
-            ),
+            format!("the total was {} {}, and cannot become {} {}", old.amount, old.currency_code, new.amount, new.currency_code),
         ));
     }
     Ok(())

@@ -15,10 +15,7 @@ pub(crate) fn apply(order: &mut Order, entry: ReturnDetails, now: &str) -> Resul
         None => create(order, entry, now),
         Some(identifier) => {
             let Some(index) = find(order, identifier) else {
-                return Err(ApiError::validation(
-                    "InvalidReturnId",
-                    "no return of this order is so named",
-                ));
+                return Err(ApiError::validation("InvalidReturnId", "no return of this order is so named"));
             };
             update(order, index, entry, now)
         }
@@ -29,10 +26,7 @@ pub(crate) fn apply(order: &mut Order, entry: ReturnDetails, now: &str) -> Resul
 pub(crate) fn find(order: &Order, identifier: &ReturnIdentifier) -> Option<usize> {
     match (&identifier.id, &identifier.alias) {
         (Some(id), None) => order.returns.iter().position(|it| it.id == *id),
-        (None, Some(alias)) => order
-            .returns
-            .iter()
-            .position(|it| it.aliases.contains(alias)),
+        (None, Some(alias)) => order.returns.iter().position(|it| it.aliases.contains(alias)),
         _ => None,
     }
 }
@@ -56,17 +50,9 @@ fn create(order: &mut Order, entry: ReturnDetails, now: &str) -> Result<(), ApiE
 }
 
 /// `returnLineItems` of an update change nothing: whether they may is not known, and connectors send them every time.
-fn update(
-    order: &mut Order,
-    index: usize,
-    entry: ReturnDetails,
-    now: &str,
-) -> Result<(), ApiError> {
+fn update(order: &mut Order, index: usize, entry: ReturnDetails, now: &str) -> Result<(), ApiError> {
     if !order.returns[index].external {
-        return Err(ApiError::validation(
-            "ReturnNotExternal",
-            "a return created by Buy with Prime cannot be updated",
-        ));
+        return Err(ApiError::validation("ReturnNotExternal", "a return created by Buy with Prime cannot be updated"));
     }
     if let Some(aliases) = &entry.aliases {
         check_aliases(order, aliases, Some(index))?;
@@ -92,10 +78,7 @@ fn update(
 
 fn check_aliases(order: &Order, aliases: &[Alias], own: Option<usize>) -> Result<(), ApiError> {
     if aliases.len() > MAX_ALIASES {
-        return Err(ApiError::validation(
-            "AliasLimitExceeded",
-            format!("a return has at most {MAX_ALIASES} aliases"),
-        ));
+        return Err(ApiError::validation("AliasLimitExceeded", format!("a return has at most {MAX_ALIASES} aliases")));
     }
     let others = order.returns.iter().enumerate();
     for (_, other) in others.filter(|(index, _)| Some(*index) != own) {
@@ -130,19 +113,9 @@ fn lines(order: &Order, items: Vec<ReturnLineItem>) -> Result<Vec<ReturnLine>, A
                     ));
                 }
             }
-            order_line_item_amounts.push(LineAmount {
-                amount,
-                line_item: LineRef {
-                    id: line.id.clone(),
-                },
-            });
+            order_line_item_amounts.push(LineAmount { amount, line_item: LineRef { id: line.id.clone() } });
         }
-        result.push(ReturnLine {
-            id: super::new_id(),
-            return_for: ReturnFor {
-                order_line_item_amounts,
-            },
-        });
+        result.push(ReturnLine { id: super::new_id(), return_for: ReturnFor { order_line_item_amounts } });
     }
     Ok(result)
 }

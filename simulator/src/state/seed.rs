@@ -1,9 +1,8 @@
 //! Orders as tests and operators describe them before the simulator knows them.
 
 use super::model::{
-    Alias, Amount, ExecutionState, Line, LineAmount, LineRef, Money, Order, Package, PackageState,
-    Refund, RefundFor, RefundState, RefundTotal, Return, ReturnFor, ReturnLine, ReturnState,
-    TrackerIdentifier,
+    Alias, Amount, ExecutionState, Line, LineAmount, LineRef, Money, Order, Package, PackageState, Refund, RefundFor,
+    RefundState, RefundTotal, Return, ReturnFor, ReturnLine, ReturnState, TrackerIdentifier,
 };
 use super::packages::{empty, holding};
 use serde::Deserialize;
@@ -97,10 +96,7 @@ pub struct RefundSeed {
 impl OrderSeed {
     /// An order with this BwP id.
     pub fn new(id: impl Into<String>) -> Self {
-        Self {
-            id: Some(id.into()),
-            ..Self::default()
-        }
+        Self { id: Some(id.into()), ..Self::default() }
     }
 
     /// With an alias.
@@ -125,10 +121,7 @@ impl OrderSeed {
     /// With a pending package that holds everything.
     #[must_use]
     pub fn package(mut self, id: &str) -> Self {
-        self.packages.push(PackageSeed {
-            id: Some(id.to_owned()),
-            ..PackageSeed::default()
-        });
+        self.packages.push(PackageSeed { id: Some(id.to_owned()), ..PackageSeed::default() });
         self
     }
 
@@ -143,11 +136,7 @@ impl OrderSeed {
             aliases: self.aliases,
             order_links: Vec::new(),
             packages: packages.collect(),
-            returns: self
-                .returns
-                .into_iter()
-                .map(|it| returned(it, now))
-                .collect(),
+            returns: self.returns.into_iter().map(|it| returned(it, now)).collect(),
             refunds: self.refunds.into_iter().map(|it| refund(it, now)).collect(),
             line_items: lines,
             payments: None,
@@ -183,12 +172,8 @@ fn parts(seeds: Vec<PartSeed>) -> Vec<LineAmount> {
 
 fn package(seed: PackageSeed, lines: &[Arc<Line>]) -> Arc<Package> {
     let everything = || {
-        let whole = |line: &Arc<Line>| LineAmount {
-            amount: Some(line.amount.clone()),
-            line_item: LineRef {
-                id: line.id.clone(),
-            },
-        };
+        let whole =
+            |line: &Arc<Line>| LineAmount { amount: Some(line.amount.clone()), line_item: LineRef { id: line.id.clone() } };
         lines.iter().map(whole).collect()
     };
     let state = seed.state.unwrap_or(PackageState::Pending);
@@ -214,9 +199,7 @@ fn returned(seed: ReturnSeed, now: &str) -> Arc<Return> {
         aliases: seed.aliases,
         return_line_items: vec![ReturnLine {
             id: super::new_id(),
-            return_for: ReturnFor {
-                order_line_item_amounts: parts(seed.lines),
-            },
+            return_for: ReturnFor { order_line_item_amounts: parts(seed.lines) },
         }],
         external: seed.external,
         touched: false,
@@ -224,10 +207,7 @@ fn returned(seed: ReturnSeed, now: &str) -> Arc<Return> {
 }
 
 fn refund(seed: RefundSeed, now: &str) -> Arc<Refund> {
-    let nothing = || Money {
-        amount: Number::from(0),
-        currency_code: "USD".to_owned(),
-    };
+    let nothing = || Money { amount: Number::from(0), currency_code: "USD".to_owned() };
     Arc::new(Refund {
         id: seed.id.unwrap_or_else(super::new_refund_id),
         state: seed.state.unwrap_or(RefundState::Pending),
@@ -236,12 +216,8 @@ fn refund(seed: RefundSeed, now: &str) -> Arc<Refund> {
         refund_request_reason: seed.reason,
         refund_status_reason: None,
         aliases: seed.aliases,
-        refund_total: RefundTotal {
-            total_amount: seed.total.unwrap_or_else(nothing),
-        },
-        refund_for: Some(RefundFor {
-            order_line_items: parts(seed.lines),
-        }),
+        refund_total: RefundTotal { total_amount: seed.total.unwrap_or_else(nothing) },
+        refund_for: Some(RefundFor { order_line_items: parts(seed.lines) }),
         payment_details: Vec::new(),
         external: seed.external,
         touched: false,

@@ -10,15 +10,7 @@ fn started() -> Value {
 }
 
 fn rule(answer: Fault, apply: Option<Apply>) -> Rule {
-    Rule {
-        when: When {
-            operation: Some("updateOrder".to_owned()),
-            ..When::default()
-        },
-        apply,
-        answer,
-        ..Rule::default()
-    }
+    Rule { when: When { operation: Some("updateOrder".to_owned()), ..When::default() }, apply, answer, ..Rule::default() }
 }
 
 async fn with_fault(answer: Fault, apply: Option<Apply>) -> Api {
@@ -44,18 +36,11 @@ async fn throttling_says_when_to_come_back() {
     let retry_after = Some(RetryAfter::Seconds(3));
     let api = with_fault(Fault::TooManyRequests { retry_after }, None).await;
     let answer = api.update(started()).await;
-    assert_eq!(
-        (answer.status, answer.retry_after.as_deref()),
-        (429, Some("3"))
-    );
+    assert_eq!((answer.status, answer.retry_after.as_deref()), (429, Some("3")));
 
     let kind = "ThrottlingError".to_owned();
     let retry_after = Some(RetryAfter::Date(3));
-    let fault = Fault::Errors {
-        kind,
-        code: None,
-        retry_after,
-    };
+    let fault = Fault::Errors { kind, code: None, retry_after };
     let api = with_fault(fault, None).await;
     let answer = api.update(started()).await;
     assert_eq!(answer.status, 200);
@@ -69,16 +54,8 @@ async fn throttling_says_when_to_come_back() {
 
 #[tokio::test]
 async fn any_status_with_any_body() {
-    for (status, body, start) in [
-        (503, Body::Json, "{\"errors\""),
-        (502, Body::Html, "<!DOCTYPE"),
-        (500, Body::Empty, ""),
-    ] {
-        let fault = Fault::Status {
-            status,
-            body,
-            retry_after: None,
-        };
+    for (status, body, start) in [(503, Body::Json, "{\"errors\""), (502, Body::Html, "<!DOCTYPE"), (500, Body::Empty, "")] {
+        let fault = Fault::Status { status, body, retry_after: None };
         let api = with_fault(fault, None).await;
         let answer = api.update(started()).await;
         assert_eq!(answer.status, status);
@@ -145,13 +122,8 @@ async fn no_answer_within_any_patience() {
 #[tokio::test]
 async fn a_client_that_leaves_early_ends_a_slow_request() {
     let api = Api::with_order().await;
-    api.simulator.faults().one(Rule {
-        latency_ms: 60_000,
-        ..rule(Fault::Normal, None)
-    });
-    let request = api
-        .update_request(&started())
-        .timeout(Duration::from_millis(50));
+    api.simulator.faults().one(Rule { latency_ms: 60_000, ..rule(Fault::Normal, None) });
+    let request = api.update_request(&started()).timeout(Duration::from_millis(50));
     assert!(send(request).await.unwrap_err().is_timeout());
     let deadline = Instant::now() + Duration::from_secs(10);
     while api.simulator.report().unclear == 0 {
@@ -173,46 +145,19 @@ async fn rules_choose_their_requests() {
         }
         fired
     };
-    let nth = When {
-        nth: Some(2),
-        ..When::default()
-    };
+    let nth = When { nth: Some(2), ..When::default() };
     assert_eq!(fired(nth, 3).await, [false, true, false]);
-    let some = When {
-        after: 1,
-        times: Some(1),
-        ..When::default()
-    };
+    let some = When { after: 1, times: Some(1), ..When::default() };
     assert_eq!(fired(some, 3).await, [false, true, false]);
     let operation = Some("updateOrder".to_owned());
-    assert_eq!(
-        fired(
-            When {
-                operation,
-                ..When::default()
-            },
-            1
-        )
-        .await,
-        [false]
-    );
+    assert_eq!(fired(When { operation, ..When::default() }, 1).await, [false]);
     for (order, hit) in [(ORDER, true), ("1001", true), ("1002", false)] {
-        let when = When {
-            order: Some(order.to_owned()),
-            ..When::default()
-        };
+        let when = When { order: Some(order.to_owned()), ..When::default() };
         assert_eq!(fired(when, 1).await, [hit], "{order}");
     }
-    let half = || When {
-        probability: Some(0.5),
-        ..When::default()
-    };
+    let half = || When { probability: Some(0.5), ..When::default() };
     let first = fired(half(), 40).await;
-    assert_eq!(
-        first,
-        fired(half(), 40).await,
-        "the dice fall the same way again"
-    );
+    assert_eq!(first, fired(half(), 40).await, "the dice fall the same way again");
     let hits = first.iter().filter(|it| **it).count();
     assert!((8..=32).contains(&hits), "{hits}");
 }
@@ -220,13 +165,7 @@ async fn rules_choose_their_requests() {
 #[tokio::test]
 async fn the_first_rule_that_fires_decides_and_is_counted() {
     let api = Api::with_order().await;
-    let once = Rule {
-        when: When {
-            times: Some(1),
-            ..When::default()
-        },
-        ..rule(Fault::Html, None)
-    };
+    let once = Rule { when: When { times: Some(1), ..When::default() }, ..rule(Fault::Html, None) };
     let rules = vec![once, rule(Fault::NullData, None)];
     api.simulator.faults().set(Script { rules, seed: 0 });
     assert!(api.update(started()).await.text.starts_with('<'));
@@ -242,27 +181,13 @@ async fn the_first_rule_that_fires_decides_and_is_counted() {
 async fn the_token_endpoint_fails_too() {
     let api = Api::with_order().await;
     let operation = Some("token".to_owned());
-    let when = When {
-        operation,
-        ..When::default()
-    };
+    let when = When { operation, ..When::default() };
     for (fault, status) in [
-        (
-            Fault::Status {
-                status: 500,
-                body: Body::Html,
-                retry_after: Some(RetryAfter::Seconds(1)),
-            },
-            500,
-        ),
+        (Fault::Status { status: 500, body: Body::Html, retry_after: Some(RetryAfter::Seconds(1)) }, 500),
         (Fault::TooManyRequests { retry_after: None }, 429),
         (Fault::Html, 200),
     ] {
-        let rule = Rule {
-            when: when.clone(),
-            answer: fault,
-            ..Rule::default()
-        };
+        let rule = Rule { when: when.clone(), answer: fault, ..Rule::default() };
         api.simulator.faults().one(rule);
         assert_eq!(api.ask_token("client", "secret").await.status, status);
     }

@@ -42,27 +42,15 @@ async fn slow(settle: u64, tracker: u64) -> Api {
 #[tokio::test]
 async fn an_update_shows_later_and_another_one_conflicts_until_then() {
     let api = slow(150, 0).await;
-    let now = api
-        .packages(json!([step("package-1", "IN_TRANSIT", None)]))
-        .await
-        .order();
+    let now = api.packages(json!([step("package-1", "IN_TRANSIT", None)])).await.order();
     assert_eq!(details(&now)[0]["state"], "PENDING");
-    let early = api
-        .packages(json!([step("package-1", "DELIVERED", None)]))
-        .await;
+    let early = api.packages(json!([step("package-1", "DELIVERED", None)])).await;
     assert_eq!(early.error().0, "ConflictException");
     // What is attached meanwhile survives.
     let name = json!([{"id": "package-1", "aliases": [alias("EXTERNAL_ID", "SH-1")]}]);
-    api.update(json!({"packageInformation": {"details": name}}))
-        .await
-        .order();
-    let order = api
-        .until(|it| details(it)[0]["state"] == "IN_TRANSIT")
-        .await;
-    assert_eq!(
-        order["packageInformation"]["summary"]["state"],
-        "IN_TRANSIT"
-    );
+    api.update(json!({"packageInformation": {"details": name}})).await.order();
+    let order = api.until(|it| details(it)[0]["state"] == "IN_TRANSIT").await;
+    assert_eq!(order["packageInformation"]["summary"]["state"], "IN_TRANSIT");
     assert_eq!(details(&order)[0]["aliases"], json!([{"aliasId": "SH-1"}]));
 }
 
@@ -76,35 +64,21 @@ async fn only_the_documented_steps_are_legal() {
         ("CANCELLED", Some("UNDELIVERABLE"), wrong),
         ("CANCELLED", None, "MissingCancellationReason"),
     ] {
-        let answer = api
-            .packages(json!([step("package-1", state, reason)]))
-            .await;
+        let answer = api.packages(json!([step("package-1", state, reason)])).await;
         assert_eq!(answer.error(), validation(code), "{state} {reason:?}");
     }
-    api.packages(json!([step("package-1", "IN_TRANSIT", None)]))
-        .await
-        .order();
+    api.packages(json!([step("package-1", "IN_TRANSIT", None)])).await.order();
     for (state, reason) in [("IN_TRANSIT", None), ("CANCELLED", Some("UNFULFILLABLE"))] {
-        let answer = api
-            .packages(json!([step("package-1", state, reason)]))
-            .await;
+        let answer = api.packages(json!([step("package-1", state, reason)])).await;
         assert_eq!(answer.error(), validation(wrong), "{state} {reason:?}");
     }
-    let order = api
-        .packages(json!([step("package-1", "DELIVERED", None)]))
-        .await
-        .order();
+    let order = api.packages(json!([step("package-1", "DELIVERED", None)])).await.order();
     assert_eq!(details(&order)[0]["state"], "DELIVERED");
-    let answer = api
-        .packages(json!([step("package-1", "IN_TRANSIT", None)]))
-        .await;
+    let answer = api.packages(json!([step("package-1", "IN_TRANSIT", None)])).await;
     assert_eq!(answer.error(), validation(wrong));
 
     let unknown = api.packages(json!([step("no", "IN_TRANSIT", None)])).await;
-    assert_eq!(
-        unknown.error(),
-        validation("PackageInformationDetailIdNotFound")
-    );
+    assert_eq!(unknown.error(), validation("PackageInformationDetailIdNotFound"));
     let mut both = step("package-1", "IN_TRANSIT", None);
     both["packageState"]["packageTrackerState"] =
         tracked("package-1", "1Z", "DELAYED")["packageState"]["packageTrackerState"].clone();
@@ -115,41 +89,21 @@ async fn only_the_documented_steps_are_legal() {
 #[tokio::test]
 async fn what_is_left_of_a_split_package_keeps_its_id() {
     let api = Api::with_order().await;
-    let order = api
-        .packages(json!([part("package-1", "IN_TRANSIT", "line-1", 1)]))
-        .await
-        .order();
+    let order = api.packages(json!([part("package-1", "IN_TRANSIT", "line-1", 1)])).await.order();
     let after = details(&order);
     assert_eq!(after.len(), 2);
-    assert_eq!(
-        (&after[0]["id"], &after[0]["state"]),
-        (&json!("package-1"), &json!("PENDING"))
-    );
+    assert_eq!((&after[0]["id"], &after[0]["state"]), (&json!("package-1"), &json!("PENDING")));
     let lines = |it: &Value| it["packageInformationDetailsFor"]["orderLineItems"].clone();
     let held = |id: &str, value: f64| json!({"lineItem": {"id": id}, "amount": {"value": value}});
-    assert_eq!(
-        lines(&after[0]),
-        json!([held("line-1", 1.0), held("line-2", 1.0)])
-    );
+    assert_eq!(lines(&after[0]), json!([held("line-1", 1.0), held("line-2", 1.0)]));
     assert_eq!(after[1]["state"], "IN_TRANSIT");
     assert_eq!(lines(&after[1]), json!([held("line-1", 1.0)]));
 
-    let much = api
-        .packages(json!([part("package-1", "IN_TRANSIT", "line-1", 2)]))
-        .await;
+    let much = api.packages(json!([part("package-1", "IN_TRANSIT", "line-1", 2)])).await;
     assert_eq!(much.error(), validation("InvalidLineItemAmount"));
-    let rest = json!([
-        part("package-1", "IN_TRANSIT", "line-1", 1),
-        part("package-1", "CANCELLED", "line-2", 1)
-    ]);
-    assert_eq!(
-        api.packages(rest).await.error(),
-        validation("MissingCancellationReason")
-    );
-    let rest = json!([
-        part("package-1", "IN_TRANSIT", "line-1", 1),
-        part("package-1", "IN_TRANSIT", "line-2", 1)
-    ]);
+    let rest = json!([part("package-1", "IN_TRANSIT", "line-1", 1), part("package-1", "CANCELLED", "line-2", 1)]);
+    assert_eq!(api.packages(rest).await.error(), validation("MissingCancellationReason"));
+    let rest = json!([part("package-1", "IN_TRANSIT", "line-1", 1), part("package-1", "IN_TRANSIT", "line-2", 1)]);
     let order = api.packages(rest).await.order();
     assert_eq!(details(&order).len(), 3);
     assert!(details(&order).iter().all(|it| it["id"] != "package-1"));
@@ -161,9 +115,7 @@ async fn a_tracker_comes_late_and_takes_its_first_name() {
     let update = |code| json!([tracked("package-1", "1Z999", code)]);
     let unavailable = validation("PackageTrackerNotAvailableForUpdate");
     assert_eq!(api.packages(update("DELAYED")).await.error(), unavailable);
-    api.packages(json!([step("package-1", "IN_TRANSIT", None)]))
-        .await
-        .order();
+    api.packages(json!([step("package-1", "IN_TRANSIT", None)])).await.order();
     assert_eq!(api.packages(update("DELAYED")).await.error(), unavailable);
     let deadline = std::time::Instant::now() + Duration::from_secs(10);
     let order = loop {
@@ -182,9 +134,7 @@ async fn a_tracker_comes_late_and_takes_its_first_name() {
     });
     assert_eq!(it["packageTracker"], tracker);
 
-    let other = api
-        .packages(json!([tracked("package-1", "other", "DELIVERED")]))
-        .await;
+    let other = api.packages(json!([tracked("package-1", "other", "DELIVERED")])).await;
     assert_eq!(other.error(), validation("PackageTrackerNotFound"));
     let order = api.packages(update("DELIVERED")).await.order();
     assert_eq!(details(&order)[0]["state"], "DELIVERED");
@@ -193,19 +143,10 @@ async fn a_tracker_comes_late_and_takes_its_first_name() {
 #[tokio::test]
 async fn tracker_updates_are_limited() {
     let api = slow(0, 0).await;
-    api.packages(json!([step("package-1", "IN_TRANSIT", None)]))
-        .await
-        .order();
+    api.packages(json!([step("package-1", "IN_TRANSIT", None)])).await.order();
     for _ in 0..2 {
-        api.packages(json!([tracked("package-1", "1Z", "DELAYED")]))
-            .await
-            .order();
+        api.packages(json!([tracked("package-1", "1Z", "DELAYED")])).await.order();
     }
-    let third = api
-        .packages(json!([tracked("package-1", "1Z", "DELAYED")]))
-        .await;
-    assert_eq!(
-        third.error(),
-        validation("UpdatePackageTrackerLimitExceeded")
-    );
+    let third = api.packages(json!([tracked("package-1", "1Z", "DELAYED")])).await;
+    assert_eq!(third.error(), validation("UpdatePackageTrackerLimitExceeded"));
 }

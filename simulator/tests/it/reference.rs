@@ -3,20 +3,14 @@
 //! differ between request and answer, line ids, dates) is not looked at.
 
 use crate::support::{Answer, Api};
-use bwp_simulator::{
-    Alias, LineSeed, Options, OrderSeed, PackageSeed, PackageState, RefundSeed, ReturnSeed,
-    TrackerIdentifier,
-};
+use bwp_simulator::{Alias, LineSeed, Options, OrderSeed, PackageSeed, PackageState, RefundSeed, ReturnSeed, TrackerIdentifier};
 use serde_json::{Value, json};
 use std::time::Duration;
 
 const ORDER: &str = "123-4567-8910";
 
 fn example(name: &str) -> String {
-    let path = format!(
-        "{}/tests/it/examples/{name}.graphql",
-        env!("CARGO_MANIFEST_DIR")
-    );
+    let path = format!("{}/tests/it/examples/{name}.graphql", env!("CARGO_MANIFEST_DIR"));
     std::fs::read_to_string(path).unwrap()
 }
 
@@ -33,19 +27,13 @@ fn line(id: &str) -> LineSeed {
 }
 
 fn seed() -> OrderSeed {
-    OrderSeed {
-        lines: vec![line("1234567"), line("7654321")],
-        ..OrderSeed::new(ORDER)
-    }
+    OrderSeed { lines: vec![line("1234567"), line("7654321")], ..OrderSeed::new(ORDER) }
 }
 
 fn external_return(n: u32) -> ReturnSeed {
     ReturnSeed {
         id: Some(format!("return-id-{n}")),
-        aliases: vec![Alias::new(
-            "EXTERNAL-RETURN-ID",
-            format!("external-return-id-{n}"),
-        )],
+        aliases: vec![Alias::new("EXTERNAL-RETURN-ID", format!("external-return-id-{n}"))],
         external: true,
         ..ReturnSeed::default()
     }
@@ -54,10 +42,7 @@ fn external_return(n: u32) -> ReturnSeed {
 fn stored_refund(alias: Option<&str>) -> RefundSeed {
     RefundSeed {
         id: Some("refund-123".to_owned()),
-        aliases: alias
-            .map(|it| Alias::new(it, "external-refund-id-1"))
-            .into_iter()
-            .collect(),
+        aliases: alias.map(|it| Alias::new(it, "external-refund-id-1")).into_iter().collect(),
         reason: Some("CANCELLED_ORDER".to_owned()),
         ..RefundSeed::default()
     }
@@ -80,10 +65,7 @@ async fn returns_after(returns: Vec<ReturnSeed>, name: &str) -> Vec<Value> {
 async fn refunds_after(refunds: Vec<RefundSeed>, name: &str) -> Vec<Value> {
     let seed = OrderSeed { refunds, ..seed() };
     let (_api, answer) = run(seed, name).await;
-    answer.order()["refunds"]["details"]
-        .as_array()
-        .unwrap()
-        .clone()
+    answer.order()["refunds"]["details"].as_array().unwrap().clone()
 }
 
 fn assert_return(it: &Value, state: &str, aliases: &Value) {
@@ -116,14 +98,8 @@ async fn r03_and_r04_update_a_refund_by_alias_value_or_by_id() {
         "refundTotal": {"totalAmount": {"amount": 10.0, "currencyCode": "USD"}},
     });
     let known = vec![stored_refund(Some("EXTERNAL_REFUND_ID"))];
-    assert_eq!(
-        refunds_after(known, "r03").await,
-        std::slice::from_ref(&paid)
-    );
-    assert_eq!(
-        refunds_after(vec![stored_refund(None)], "r04").await,
-        [paid]
-    );
+    assert_eq!(refunds_after(known, "r03").await, std::slice::from_ref(&paid));
+    assert_eq!(refunds_after(vec![stored_refund(None)], "r04").await, [paid]);
 }
 
 #[tokio::test]
@@ -153,18 +129,12 @@ async fn r08_creates_a_refund() {
     assert_eq!(after[0]["id"].as_str().unwrap().len(), 64);
     assert_eq!(after[0]["state"], "SUCCESS");
     assert_eq!(after[0]["refundRequestReason"], "DAMAGED_DEFECTIVE_ITEM");
-    assert_eq!(
-        after[0]["refundTotal"],
-        json!({"totalAmount": {"amount": 3.0}})
-    );
+    assert_eq!(after[0]["refundTotal"], json!({"totalAmount": {"amount": 3.0}}));
 }
 
 #[tokio::test]
 async fn r09_creates_two_returns_of_another_order() {
-    let seed = OrderSeed {
-        id: Some("12345678910".to_owned()),
-        ..seed()
-    };
+    let seed = OrderSeed { id: Some("12345678910".to_owned()), ..seed() };
     let (_api, answer) = run(seed, "r09").await;
     let order = answer.order();
     let after = order["returns"]["details"].as_array().unwrap();
@@ -191,23 +161,14 @@ async fn r10_rejects_a_refund_by_its_alias() {
 async fn r11_updates_everything_at_once() {
     let seed = OrderSeed {
         lines: vec![line("example-line-item-id"), line("ofmmgl63ta8u14")],
-        packages: vec![PackageSeed {
-            id: Some("123-456".to_owned()),
-            ..PackageSeed::default()
-        }],
+        packages: vec![PackageSeed { id: Some("123-456".to_owned()), ..PackageSeed::default() }],
         ..OrderSeed::new("322-ABC1-AAAAAA")
     };
     let (api, answer) = run(seed, "r11").await;
     let order = answer.order();
     assert_eq!(order["id"], "322-ABC1-AAAAAA");
-    assert_eq!(
-        order["lineItems"][0]["amount"],
-        json!({"unit": "ONE", "value": 1.0})
-    );
-    assert_eq!(
-        order["lineItems"][0]["product"],
-        json!({"title": "example-product-title"})
-    );
+    assert_eq!(order["lineItems"][0]["amount"], json!({"unit": "ONE", "value": 1.0}));
+    assert_eq!(order["lineItems"][0]["product"], json!({"title": "example-product-title"}));
     let aliases = json!([
         {"aliasType": "ID", "aliasId": "123-456"},
         {"aliasType": "EXTERNAL_ITEM_ID", "aliasId": "external-line-item-id-123-456"},
@@ -216,24 +177,15 @@ async fn r11_updates_everything_at_once() {
 
     let order = api.simulator.order("322-ABC1-AAAAAA").unwrap();
     assert_eq!(order.line_items[0].aliases.len(), 3);
-    assert_eq!(
-        order.packages[0].aliases,
-        [Alias::new("EXTERNAL_ID", "123-456")]
-    );
+    assert_eq!(order.packages[0].aliases, [Alias::new("EXTERNAL_ID", "123-456")]);
     assert_eq!(order.refunds[0].aliases.len(), 2);
     assert_eq!(order.refunds[0].payment_details.len(), 1);
     assert_eq!(order.returns[0].aliases, [Alias::new("ID", "123-456")]);
     assert_eq!(order.order_links.len(), 1);
     let order = serde_json::to_value(&*order).unwrap();
     assert_eq!(order["executionState"], "STARTED");
-    assert_eq!(
-        order["taxes"]["summary"]["collectableTaxAmount"]["amount"].to_string(),
-        "10"
-    );
-    assert_eq!(
-        order["discounts"]["summary"]["amount"]["amount"].to_string(),
-        "2.8"
-    );
+    assert_eq!(order["taxes"]["summary"]["collectableTaxAmount"]["amount"].to_string(), "10");
+    assert_eq!(order["discounts"]["summary"]["amount"]["amount"].to_string(), "2.8");
 }
 
 #[tokio::test]
@@ -263,43 +215,19 @@ fn package(id: &str, state: PackageState) -> PackageSeed {
 
 /// State, reason and lines of each package once the example has settled.
 async fn packages_after(packages: Vec<PackageSeed>, name: &str) -> Vec<(String, Value, Value)> {
-    let line = |n: u32, quantity| LineSeed {
-        quantity,
-        ..line(&format!("example-line-item-id-{n}"))
-    };
-    let lines = if name == "p01" {
-        vec![line(1, 2)]
-    } else {
-        vec![line(1, 1), line(2, 1)]
-    };
-    let seed = OrderSeed {
-        packages,
-        lines,
-        ..OrderSeed::new(ORDER)
-    };
-    let api = Api::start(Options {
-        settle: Duration::ZERO,
-        ..Options::default()
-    })
-    .await;
+    let line = |n: u32, quantity| LineSeed { quantity, ..line(&format!("example-line-item-id-{n}")) };
+    let lines = if name == "p01" { vec![line(1, 2)] } else { vec![line(1, 1), line(2, 1)] };
+    let seed = OrderSeed { packages, lines, ..OrderSeed::new(ORDER) };
+    let api = Api::start(Options { settle: Duration::ZERO, ..Options::default() }).await;
     api.simulator.seed_order(seed).unwrap();
     let answer = api.graphql(&example(name), &json!({})).await;
     assert_eq!(answer.order(), json!({"id": ORDER}), "{name}");
     let order = serde_json::to_value(&*api.simulator.order(ORDER).unwrap()).unwrap();
     let packages = order["packages"].as_array().unwrap();
     let shown = |it: &Value| {
-        let lines = it["packageInformationDetailsFor"]["orderLineItems"]
-            .as_array()
-            .unwrap();
-        let lines = lines
-            .iter()
-            .map(|it| it["lineItem"]["id"].clone())
-            .collect();
-        (
-            format!("{} {}", it["state"], it["reason"]),
-            it["id"].clone(),
-            lines,
-        )
+        let lines = it["packageInformationDetailsFor"]["orderLineItems"].as_array().unwrap();
+        let lines = lines.iter().map(|it| it["lineItem"]["id"].clone()).collect();
+        (format!("{} {}", it["state"], it["reason"]), it["id"].clone(), lines)
     };
     packages.iter().map(shown).collect()
 }
@@ -311,19 +239,9 @@ fn states(packages: &[(String, Value, Value)]) -> Vec<&str> {
 #[tokio::test]
 async fn p01_splits_by_quantity() {
     let after = packages_after(vec![package(PACKAGE, PackageState::Pending)], "p01").await;
-    assert_eq!(
-        states(&after),
-        ["\"CANCELLED\" \"UNFULFILLABLE\"", "\"IN_TRANSIT\" null"]
-    );
-    assert!(
-        after.iter().all(|(_, id, _)| id != PACKAGE),
-        "each part has an id of its own"
-    );
-    assert!(
-        after
-            .iter()
-            .all(|(.., lines)| *lines == json!(["example-line-item-id-1"]))
-    );
+    assert_eq!(states(&after), ["\"CANCELLED\" \"UNFULFILLABLE\"", "\"IN_TRANSIT\" null"]);
+    assert!(after.iter().all(|(_, id, _)| id != PACKAGE), "each part has an id of its own");
+    assert!(after.iter().all(|(.., lines)| *lines == json!(["example-line-item-id-1"])));
 }
 
 #[tokio::test]

@@ -38,18 +38,14 @@ async fn an_entry_without_identifier_creates_even_with_a_known_alias() {
     api.update(returns(&[new_return("RMA-1", 1)])).await.order();
     let again = api.update(returns(&[new_return("RMA-1", 1)])).await;
     assert_eq!(again.error(), validation("AliasValueAlreadyExists"));
-    let twice = api
-        .update(returns(&[new_return("RMA-2", 1), new_return("RMA-2", 1)]))
-        .await;
+    let twice = api.update(returns(&[new_return("RMA-2", 1), new_return("RMA-2", 1)])).await;
     assert_eq!(twice.error(), validation("AliasValueAlreadyExists"));
     assert_eq!(twice.json()["data"], json!({"updateOrder": null}));
     let order = api.read().await.order();
     assert_eq!(order["returns"]["details"].as_array().unwrap().len(), 1);
 
     let nameless = json!({"returnLineItems": []});
-    api.update(returns(std::slice::from_ref(&nameless)))
-        .await
-        .order();
+    api.update(returns(std::slice::from_ref(&nameless))).await.order();
     let order = api.update(returns(&[nameless])).await.order();
     assert_eq!(order["returns"]["details"].as_array().unwrap().len(), 3);
 }
@@ -57,32 +53,18 @@ async fn an_entry_without_identifier_creates_even_with_a_known_alias() {
 #[tokio::test]
 async fn aliases_are_replaced_whole_and_are_two_at_most() {
     let api = Api::with_order().await;
-    api.update(returns(&[new_return("RMA-1", 1), new_return("RMA-2", 1)]))
-        .await
-        .order();
-    let with = |aliases: Value| {
-        returns(&[json!({"returnIdentifier": named("RMA-1"), "aliases": aliases})])
-    };
-    let (own, display) = (
-        alias("EXTERNAL-RETURN-ID", "RMA-1"),
-        alias("DISPLAY-RETURN-ID", "R-1"),
-    );
+    api.update(returns(&[new_return("RMA-1", 1), new_return("RMA-2", 1)])).await.order();
+    let with = |aliases: Value| returns(&[json!({"returnIdentifier": named("RMA-1"), "aliases": aliases})]);
+    let (own, display) = (alias("EXTERNAL-RETURN-ID", "RMA-1"), alias("DISPLAY-RETURN-ID", "R-1"));
     let order = api.update(with(json!([own, display]))).await.order();
-    assert_eq!(
-        order["returns"]["details"][0]["aliases"],
-        json!([own, display])
-    );
+    assert_eq!(order["returns"]["details"][0]["aliases"], json!([own, display]));
     assert_eq!(order["returns"]["details"][0]["state"], "CREATED");
     let order = api.update(with(json!([own]))).await.order();
     assert_eq!(order["returns"]["details"][0]["aliases"], json!([own]));
 
-    let three = api
-        .update(with(json!([own, display, alias("C", "c")])))
-        .await;
+    let three = api.update(with(json!([own, display, alias("C", "c")]))).await;
     assert_eq!(three.error(), validation("AliasLimitExceeded"));
-    let taken = api
-        .update(with(json!([alias("EXTERNAL-RETURN-ID", "RMA-2")])))
-        .await;
+    let taken = api.update(with(json!([alias("EXTERNAL-RETURN-ID", "RMA-2")]))).await;
     assert_eq!(taken.error(), validation("AliasValueAlreadyExists"));
 }
 
@@ -94,8 +76,7 @@ async fn what_does_not_fit_is_refused() {
     let many = api.update(returns(&[new_return("RMA-1", 3)])).await;
     assert_eq!(many.error(), validation("InvalidReturnQuantity"));
     let mut line = new_return("RMA-1", 1);
-    line["returnLineItems"][0]["returnFor"]["orderLineItemAmounts"][0]["lineItemId"] =
-        json!({"lineItemId": "line-9"});
+    line["returnLineItems"][0]["returnFor"]["orderLineItemAmounts"][0]["lineItemId"] = json!({"lineItemId": "line-9"});
     let line = api.update(returns(&[line])).await;
     assert_eq!(line.error(), validation("InvalidLineItemId"));
     assert_eq!(api.simulator.order(ORDER).unwrap().accepted, 0);
@@ -107,10 +88,7 @@ async fn returns_of_buy_with_prime_are_not_to_be_written() {
     seed.returns = vec![ReturnSeed {
         id: Some("bwp-return".to_owned()),
         aliases: vec![Alias::new("ID", "x")],
-        lines: vec![PartSeed {
-            line: "line-1".to_owned(),
-            quantity: 1,
-        }],
+        lines: vec![PartSeed { line: "line-1".to_owned(), quantity: 1 }],
         ..ReturnSeed::default()
     }];
     let api = Api::with(seed).await;

@@ -46,9 +46,7 @@ impl Answer {
         let json = self.json();
         let it = &json["errors"][0]["extensions"]["classification"];
         let kind = it["type"].as_str();
-        let kind = kind
-            .unwrap_or_else(|| panic!("no error in {json}"))
-            .to_owned();
+        let kind = kind.unwrap_or_else(|| panic!("no error in {json}")).to_owned();
         (kind, it["errorCode"].as_str().map(str::to_owned))
     }
 
@@ -76,11 +74,7 @@ pub fn client() -> reqwest::Client {
 impl Api {
     pub async fn start(options: Options) -> Self {
         let simulator = Simulator::start(options).await.unwrap();
-        let mut api = Self {
-            simulator,
-            http: client(),
-            token: String::new(),
-        };
+        let mut api = Self { simulator, http: client(), token: String::new() };
         let answer = api.ask_token("client", "secret").await;
         api.token = answer.json()["access_token"].as_str().unwrap().to_owned();
         api
@@ -92,11 +86,7 @@ impl Api {
     }
 
     pub async fn with(seed: OrderSeed) -> Self {
-        let api = Self::start(Options {
-            settle: Duration::ZERO,
-            ..Options::default()
-        })
-        .await;
+        let api = Self::start(Options { settle: Duration::ZERO, ..Options::default() }).await;
         api.simulator.seed_order(seed).unwrap();
         api
     }
@@ -130,10 +120,7 @@ impl Api {
             "mutation updateOrder($orderIdentifier: OrderIdentifierInput!, $input: UpdateOrderInput!) \
              {{ updateOrder(orderIdentifier: $orderIdentifier, input: $input) {{ order {{ {SELECTION} }} }} }}"
         );
-        self.request(
-            &query,
-            &json!({"orderIdentifier": {"orderId": ORDER}, "input": input}),
-        )
+        self.request(&query, &json!({"orderIdentifier": {"orderId": ORDER}, "input": input}))
     }
 
     /// `updateOrder` of the one order.
@@ -153,11 +140,7 @@ impl Api {
              {{ updateOrderPackageInformation(orderIdentifier: $orderIdentifier, input: $input) {{ order {{ {SELECTION} }} }} }}"
         );
         let input = json!({"packageInformation": {"details": details}});
-        self.graphql(
-            &query,
-            &json!({"orderIdentifier": {"orderId": ORDER}, "input": input}),
-        )
-        .await
+        self.graphql(&query, &json!({"orderIdentifier": {"orderId": ORDER}, "input": input})).await
     }
 
     /// The `order` query.
@@ -170,8 +153,7 @@ impl Api {
             "query order($orderIdentifier: OrderIdentifierInput!) \
              {{ order(orderIdentifier: $orderIdentifier) {{ {SELECTION} }} }}"
         );
-        self.graphql(&query, &json!({"orderIdentifier": identifier}))
-            .await
+        self.graphql(&query, &json!({"orderIdentifier": identifier})).await
     }
 
     /// Reads until the order is as wanted.
@@ -200,11 +182,7 @@ pub async fn send(request: reqwest::RequestBuilder) -> Result<Answer, reqwest::E
 
 /// Lines `line-1` (alias `L-1`, 2 pieces) and `line-2` (`L-2`, 1 piece), all of it in `package-1`.
 pub fn order() -> OrderSeed {
-    OrderSeed::new(ORDER)
-        .alias("EXTERNAL_ID", "1001")
-        .line("line-1", "L-1", 2)
-        .line("line-2", "L-2", 1)
-        .package("package-1")
+    OrderSeed::new(ORDER).alias("EXTERNAL_ID", "1001").line("line-1", "L-1", 2).line("line-2", "L-2", 1).package("package-1")
 }
 
 pub fn alias(alias_type: &str, id: &str) -> Value {
