@@ -11,6 +11,7 @@ pub mod ops;
 pub mod outcome;
 pub mod plan;
 pub mod prime;
+pub mod tend;
 
 /// The version of the program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
