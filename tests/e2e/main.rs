@@ -2,6 +2,8 @@
 //! `scripts/with-servers cargo test --test e2e`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod dispatch;
 mod harness;
+mod shop;
 #[path = "../support/mod.rs"]
 mod support;
