@@ -150,6 +150,13 @@ pub struct Draft {
     pub variables: serde_json::Value,
 }
 
+impl Draft {
+    /// The events that it is sent for, in the order of intake.
+    pub fn events(&self) -> BTreeSet<EventNo> {
+        self.parts.iter().flat_map(|part| &part.events).copied().collect()
+    }
+}
+
 /// An event that is final.
 #[derive(Debug, Clone)]
 pub struct Settled {
