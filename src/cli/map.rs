@@ -112,31 +112,15 @@ mod tests {
 
     #[test]
     fn words_are_those_of_the_configuration() {
-        let parsed = Alone::try_parse_from([
-            "map",
-            "--environment",
-            "sandbox",
-            "--coalesce",
-            "order",
-            "-",
-        ]);
+        let parsed = Alone::try_parse_from(["map", "--environment", "sandbox", "--coalesce", "order", "-"]);
         let map = parsed.map(|alone| alone.map);
         assert!(
             matches!(&map, Ok(MapArgs { environment: Some(Environment::Sandbox), coalesce: Coalesce::Order, files, .. }) if files.len() == 1),
             "{map:?}"
         );
         let map = Alone::try_parse_from(["map", "a.json"]).map(|alone| alone.map);
-        assert!(matches!(
-            map,
-            Ok(MapArgs {
-                environment: None,
-                coalesce: Coalesce::Off,
-                aliases: None,
-                ..
-            })
-        ));
-        let error = Alone::try_parse_from(["map", "--environment", "test", "a"])
-            .map_err(|error| error.to_string());
+        assert!(matches!(map, Ok(MapArgs { environment: None, coalesce: Coalesce::Off, aliases: None, .. })));
+        let error = Alone::try_parse_from(["map", "--environment", "test", "a"]).map_err(|error| error.to_string());
         assert!(error.is_err_and(|text| text.contains("it must be one of: production, sandbox")));
         assert!(Alone::try_parse_from(["map"]).is_err());
     }

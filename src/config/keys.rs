@@ -36,10 +36,7 @@ fn header(key: &str) -> Option<&str> {
 
 /// Whether a name may be a target's.
 pub(super) fn is_target_name(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_lowercase())
-        && name
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
+    name.starts_with(|c: char| c.is_ascii_lowercase()) && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
 }
 
 /// The keys that exist.
@@ -81,15 +78,9 @@ impl Known {
 
     /// The key that was probably meant: one that is spelled nearly so, or the only one with that last name.
     pub fn nearest(&self, key: &str) -> Option<String> {
-        let name = of_target(key)
-            .map(|(name, _)| name)
-            .filter(|name| is_target_name(name));
+        let name = of_target(key).map(|(name, _)| name).filter(|name| is_target_name(name));
         let candidates: Vec<String> = match name {
-            Some(name) => self
-                .0
-                .iter()
-                .map(|known| known.replace(NAME, name))
-                .collect(),
+            Some(name) => self.0.iter().map(|known| known.replace(NAME, name)).collect(),
             None => self.0.iter().cloned().collect(),
         };
         let close = candidates
@@ -101,9 +92,7 @@ impl Known {
             return Some(known.clone());
         }
         let last = key.rsplit('.').next()?;
-        let mut same = candidates
-            .iter()
-            .filter(|known| known.rsplit('.').next() == Some(last));
+        let mut same = candidates.iter().filter(|known| known.rsplit('.').next() == Some(last));
         match (same.next(), same.next()) {
             (Some(known), None) => Some(known.clone()),
             _ => None,
@@ -124,18 +113,8 @@ pub(super) fn is_secret(key: &str) -> bool {
 
 fn is_secret_property(property: &str) -> bool {
     const PUBLIC_ENDINGS: [&str; 4] = [".location", ".url", ".file", ".name"];
-    const SIGNS: [&str; 7] = [
-        "password",
-        "secret",
-        "key",
-        "token",
-        "pem",
-        "oauthbearer.config",
-        "assertion.claim",
-    ];
-    !PUBLIC_ENDINGS
-        .iter()
-        .any(|ending| property.ends_with(ending))
+    const SIGNS: [&str; 7] = ["password", "secret", "key", "token", "pem", "oauthbearer.config", "assertion.claim"];
+    !PUBLIC_ENDINGS.iter().any(|ending| property.ends_with(ending))
         && !property.ends_with(FILE)
         && SIGNS.iter().any(|sign| property.contains(sign))
 }
@@ -189,30 +168,12 @@ mod tests {
         for (variable, key) in [
             ("KAFKA__GROUP_ID", "kafka.group_id"),
             ("Kafka__Topics__Dead_Letters", "kafka.topics.dead_letters"),
-            (
-                "KAFKA__PROPERTIES__SASL_USERNAME",
-                "kafka.properties.sasl.username",
-            ),
-            (
-                "KAFKA__PROPERTIES__SASL_PASSWORD_FILE",
-                "kafka.properties.sasl.password_file",
-            ),
-            (
-                "KAFKA__PROPERTIES__SASL_OAUTHBEARER_ASSERTION_FILE",
-                "kafka.properties.sasl.oauthbearer.assertion.file",
-            ),
-            (
-                "TARGETS__EU1__CLIENT_SECRET_FILE",
-                "targets.eu1.client_secret_file",
-            ),
-            (
-                "TARGETS__EU1__HEADERS__X_API_ACCESS_KEY",
-                "targets.eu1.headers.x-api-access-key",
-            ),
-            (
-                "TARGETS__EU1__HEADERS__X_API_ACCESS_KEY_FILE",
-                "targets.eu1.headers.x-api-access-key_file",
-            ),
+            ("KAFKA__PROPERTIES__SASL_USERNAME", "kafka.properties.sasl.username"),
+            ("KAFKA__PROPERTIES__SASL_PASSWORD_FILE", "kafka.properties.sasl.password_file"),
+            ("KAFKA__PROPERTIES__SASL_OAUTHBEARER_ASSERTION_FILE", "kafka.properties.sasl.oauthbearer.assertion.file"),
+            ("TARGETS__EU1__CLIENT_SECRET_FILE", "targets.eu1.client_secret_file"),
+            ("TARGETS__EU1__HEADERS__X_API_ACCESS_KEY", "targets.eu1.headers.x-api-access-key"),
+            ("TARGETS__EU1__HEADERS__X_API_ACCESS_KEY_FILE", "targets.eu1.headers.x-api-access-key_file"),
         ] {
             assert_eq!(from_variable(variable), key);
         }
@@ -248,33 +209,13 @@ mod tests {
 
     #[test]
     fn the_key_that_was_meant_is_found() {
-        let known = Known::new(
-            [
-                "kafka.brokers",
-                "dispatch.max_in_flight",
-                "targets.NAME.client_id",
-                "retry.max",
-            ]
-            .map(String::from),
-        );
-        assert_eq!(
-            known.nearest("kafka.broker").as_deref(),
-            Some("kafka.brokers")
-        );
-        assert_eq!(
-            known.nearest("max_in_flight").as_deref(),
-            Some("dispatch.max_in_flight")
-        );
-        assert_eq!(
-            known.nearest("targets.eu.clientid").as_deref(),
-            Some("targets.eu.client_id")
-        );
+        let known =
+            Known::new(["kafka.brokers", "dispatch.max_in_flight", "targets.NAME.client_id", "retry.max"].map(String::from));
+        assert_eq!(known.nearest("kafka.broker").as_deref(), Some("kafka.brokers"));
+        assert_eq!(known.nearest("max_in_flight").as_deref(), Some("dispatch.max_in_flight"));
+        assert_eq!(known.nearest("targets.eu.clientid").as_deref(), Some("targets.eu.client_id"));
         assert_eq!(known.nearest("something.else"), None);
         assert!(known.has("targets.eu.client_id") && !known.has("targets.eu.clientid"));
-        assert!(
-            known.is_section("targets.eu")
-                && known.is_section("kafka")
-                && !known.is_section("kafk")
-        );
+        assert!(known.is_section("targets.eu") && known.is_section("kafka") && !known.is_section("kafk"));
     }
 }

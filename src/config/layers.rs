@@ -25,18 +25,9 @@ impl Sources {
     /// With the environment of this process.
     pub fn of_process(file: Option<PathBuf>, flags: Vec<String>) -> Self {
         let environment = std::env::vars_os()
-            .map(|(name, value)| {
-                (
-                    name.to_string_lossy().into_owned(),
-                    value.to_string_lossy().into_owned(),
-                )
-            })
+            .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
             .collect();
-        Self {
-            file,
-            environment,
-            flags,
-        }
+        Self { file, environment, flags }
     }
 }
 
@@ -112,13 +103,11 @@ pub(super) fn from_file(path: &Path) -> Result<Layer, Refusal> {
 }
 
 pub(super) fn parse(text: &str, origin: Origin) -> Result<Layer, Refusal> {
-    let table = config::File::from_str(text, FileFormat::Toml)
-        .collect()
-        .map_err(|error| Refusal {
-            key: origin.to_string(),
-            what: format!("is not TOML: {}", without_excerpt(&error.to_string())),
-            origin: None,
-        })?;
+    let table = config::File::from_str(text, FileFormat::Toml).collect().map_err(|error| Refusal {
+        key: origin.to_string(),
+        what: format!("is not TOML: {}", without_excerpt(&error.to_string())),
+        origin: None,
+    })?;
     let mut layer = Layer::new();
     flatten(&mut Vec::new(), table, &origin, &mut layer);
     Ok(layer)
@@ -126,36 +115,16 @@ pub(super) fn parse(text: &str, origin: Origin) -> Result<Layer, Refusal> {
 
 /// A parse error without the line that it quotes: that line may hold a secret.
 fn without_excerpt(error: &str) -> String {
-    let quoted = |line: &&str| {
-        line.trim_start()
-            .trim_start_matches(|c: char| c.is_ascii_digit())
-            .trim_start()
-            .starts_with('|')
-    };
-    error
-        .lines()
-        .filter(|line| !quoted(line) && !line.trim().is_empty())
-        .collect::<Vec<_>>()
-        .join(": ")
+    let quoted = |line: &&str| line.trim_start().trim_start_matches(|c: char| c.is_ascii_digit()).trim_start().starts_with('|');
+    error.lines().filter(|line| !quoted(line) && !line.trim().is_empty()).collect::<Vec<_>>().join(": ")
 }
 
-fn flatten(
-    names: &mut Vec<String>,
-    table: config::Map<String, Value>,
-    origin: &Origin,
-    layer: &mut Layer,
-) {
+fn flatten(names: &mut Vec<String>, table: config::Map<String, Value>, origin: &Origin, layer: &mut Layer) {
     for (name, value) in table {
         names.push(name);
         match value.kind {
             ValueKind::Table(inner) if !inner.is_empty() => flatten(names, inner, origin, layer),
-            kind => layer.push((
-                keys::from_names(names),
-                Written {
-                    kind,
-                    origin: origin.clone(),
-                },
-            )),
+            kind => layer.push((keys::from_names(names), Written { kind, origin: origin.clone() })),
         }
         names.pop();
     }
@@ -164,19 +133,13 @@ fn flatten(
 pub(super) fn from_environment(environment: &[(String, String)]) -> Layer {
     let mut variables: Vec<_> = environment
         .iter()
-        .filter(|(name, _)| {
-            name.get(..PREFIX.len())
-                .is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
-        })
+        .filter(|(name, _)| name.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX)))
         .collect();
     variables.sort();
     variables
         .into_iter()
         .map(|(name, value)| {
-            let written = Written {
-                kind: value.as_str().into(),
-                origin: Origin::Environment(name.clone()),
-            };
+            let written = Written { kind: value.as_str().into(), origin: Origin::Environment(name.clone()) };
             (keys::from_variable(&name[PREFIX.len()..]), written)
         })
         .collect()
@@ -186,19 +149,10 @@ pub(super) fn from_flag(flag: &str) -> Result<(String, Written), Refusal> {
     // What follows the key is not repeated: it may be a secret behind a wrong sign.
     let key_part = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     let (key, value) = flag.split_once('=').ok_or_else(|| Refusal {
-        key: format!(
-            "--set {}",
-            flag.split(|c| !key_part(c)).next().unwrap_or_default()
-        ),
+        key: format!("--set {}", flag.split(|c| !key_part(c)).next().unwrap_or_default()),
         what: "has no value; write --set section.key=value".to_owned(),
         origin: None,
     })?;
     let names: Vec<String> = key.trim().split('.').map(str::to_owned).collect();
-    Ok((
-        keys::from_names(&names),
-        Written {
-            kind: value.into(),
-            origin: Origin::Flag,
-        },
-    ))
+    Ok((keys::from_names(&names), Written { kind: value.into(), origin: Origin::Flag }))
 }

@@ -8,9 +8,7 @@ use config::{ConfigError, Value, ValueKind};
 use serde::Deserialize;
 
 use super::keys::{self, Known};
-use super::layers::{
-    Layer, Origin, Refusal, Sources, Written, from_environment, from_file, from_flag, parse,
-};
+use super::layers::{Layer, Origin, Refusal, Sources, Written, from_environment, from_file, from_flag, parse};
 use super::refuse::{self, Purpose};
 use super::{DEFAULT_TARGET, DEFAULTS, Settings, Target};
 
@@ -43,24 +41,15 @@ impl Settings {
         let mut values = Values::merge(sources)?;
         let settings = values.typed()?;
         let warnings = refuse::check(&settings, &values, purpose).map_err(ConfigErrors)?;
-        Ok(Loaded {
-            settings,
-            warnings,
-            values,
-        })
+        Ok(Loaded { settings, warnings, values })
     }
 
     /// A target of which nothing is configured: what `map` takes for any name.
     pub fn built_in_target() -> Result<Target, ConfigErrors> {
         let flags = vec![format!("targets.{DEFAULT_TARGET}.target_id=")];
-        let sources = Sources {
-            flags,
-            ..Sources::default()
-        };
+        let sources = Sources { flags, ..Sources::default() };
         let mut targets = Self::load(&sources, Purpose::Map)?.settings.targets;
-        targets
-            .remove(DEFAULT_TARGET)
-            .ok_or(ConfigErrors(Vec::new()))
+        targets.remove(DEFAULT_TARGET).ok_or(ConfigErrors(Vec::new()))
     }
 }
 
@@ -80,8 +69,7 @@ impl fmt::Debug for Values {
 impl Values {
     fn merge(sources: &Sources) -> Result<Self, ConfigErrors> {
         let mut refusals = Vec::new();
-        let mut built_in =
-            parse(DEFAULTS, Origin::Default).map_err(|refusal| ConfigErrors(vec![refusal]))?;
+        let mut built_in = parse(DEFAULTS, Origin::Default).map_err(|refusal| ConfigErrors(vec![refusal]))?;
         built_in.retain(|(_, written)| !written.is_table());
         let known = Known::new(built_in.iter().map(|(key, _)| key.clone()));
 
@@ -99,32 +87,21 @@ impl Values {
                 Err(refusal) => refusals.push(refusal),
             }
         }
-        refusals.extend(
-            above
-                .iter()
-                .filter_map(|(key, written)| unknown(&known, key, written)),
-        );
+        refusals.extend(above.iter().filter_map(|(key, written)| unknown(&known, key, written)));
         if !refusals.is_empty() {
             return Err(ConfigErrors(refusals));
         }
 
         let targets: BTreeSet<&str> = above
             .iter()
-            .filter_map(|(key, _)| {
-                keys::segments(key)
-                    .get(1)
-                    .copied()
-                    .filter(|_| key.starts_with("targets."))
-            })
+            .filter_map(|(key, _)| keys::segments(key).get(1).copied().filter(|_| key.starts_with("targets.")))
             .collect();
         let mut defaults = BTreeMap::new();
         for (key, written) in &built_in {
             match keys::of_target(key) {
-                Some((_, rest)) => defaults.extend(
-                    targets
-                        .iter()
-                        .map(|name| (format!("targets.{name}.{rest}"), written.clone())),
-                ),
+                Some((_, rest)) => {
+                    defaults.extend(targets.iter().map(|name| (format!("targets.{name}.{rest}"), written.clone())))
+                }
                 None => drop(defaults.insert(key.clone(), written.clone())),
             }
         }
@@ -135,9 +112,7 @@ impl Values {
 
     /// Every key with its value, in order.
     pub fn all(&self) -> impl Iterator<Item = (&str, &Written)> {
-        self.merged
-            .iter()
-            .map(|(key, written)| (key.as_str(), written))
+        self.merged.iter().map(|(key, written)| (key.as_str(), written))
     }
 
     /// The source of a key's value.
@@ -149,11 +124,7 @@ impl Values {
     pub fn text(&self, key: &str) -> String {
         self.merged
             .get(key)
-            .map(|written| {
-                Value::new(None, written.kind.clone())
-                    .into_string()
-                    .unwrap_or_default()
-            })
+            .map(|written| Value::new(None, written.kind.clone()).into_string().unwrap_or_default())
             .unwrap_or_default()
     }
 
@@ -161,11 +132,7 @@ impl Values {
     pub fn refusal(&self, key: impl Into<String>, what: impl Into<String>) -> Refusal {
         let key = key.into();
         let origin = self.origin(&key).cloned();
-        Refusal {
-            key,
-            what: what.into(),
-            origin,
-        }
+        Refusal { key, what: what.into(), origin }
     }
 
     /// The typed settings, or every value whose type is wrong: each such one is set aside for its default to find the next.
@@ -179,10 +146,7 @@ impl Values {
                 Err(error) => explain(error),
             };
             let refusal = self.refusal(key.clone(), what);
-            let settable = refusal
-                .origin
-                .as_ref()
-                .is_some_and(|origin| *origin != Origin::Default);
+            let settable = refusal.origin.as_ref().is_some_and(|origin| *origin != Origin::Default);
             let new = settable && !refusals.iter().any(|other: &Refusal| other.key == key);
             refusals.push(refusal);
             if !new {
@@ -200,24 +164,13 @@ impl Values {
         let mut root = config::Map::new();
         for (key, written) in &self.merged {
             if keys::secret_of_file(key).is_none() {
-                insert(
-                    &mut root,
-                    &keys::segments(key),
-                    Value::new(None, written.kind.clone()),
-                );
+                insert(&mut root, &keys::segments(key), Value::new(None, written.kind.clone()));
             }
         }
         for (key, written) in &self.merged {
             if let Some(secret) = keys::secret_of_file(key).filter(|_| !self.text(key).is_empty()) {
-                let file = config::Map::from([(
-                    "file".to_owned(),
-                    Value::new(None, written.kind.clone()),
-                )]);
-                insert(
-                    &mut root,
-                    &keys::segments(secret),
-                    Value::new(None, ValueKind::Table(file)),
-                );
+                let file = config::Map::from([("file".to_owned(), Value::new(None, written.kind.clone()))]);
+                insert(&mut root, &keys::segments(secret), Value::new(None, ValueKind::Table(file)));
             }
         }
         Value::new(None, ValueKind::Table(root))
@@ -229,9 +182,8 @@ fn insert(table: &mut config::Map<String, Value>, names: &[&str], value: Value) 
         [] => {}
         [last] => drop(table.insert((*last).to_owned(), value)),
         [first, rest @ ..] => {
-            let inner = table
-                .entry((*first).to_owned())
-                .or_insert_with(|| Value::new(None, ValueKind::Table(config::Map::new())));
+            let inner =
+                table.entry((*first).to_owned()).or_insert_with(|| Value::new(None, ValueKind::Table(config::Map::new())));
             if let ValueKind::Table(inner) = &mut inner.kind {
                 insert(inner, rest, value);
             }
@@ -240,41 +192,25 @@ fn insert(table: &mut config::Map<String, Value>, names: &[&str], value: Value) 
 }
 
 fn unknown(known: &Known, key: &str, written: &Written) -> Option<Refusal> {
-    let refuse = |what: String| {
-        Some(Refusal {
-            key: key.to_owned(),
-            what,
-            origin: Some(written.origin.clone()),
-        })
-    };
-    if let Some(name) = key
-        .strip_prefix("targets.")
-        .and_then(|rest| rest.split('.').next())
+    let refuse = |what: String| Some(Refusal { key: key.to_owned(), what, origin: Some(written.origin.clone()) });
+    if let Some(name) = key.strip_prefix("targets.").and_then(|rest| rest.split('.').next())
         && !keys::is_target_name(name)
     {
         return match name {
-            keys::NAME => {
-                refuse("names no target; write the target's own name in place of NAME".to_owned())
-            }
-            _ => refuse(format!(
-                "names a target {name:?}; a name is small letters and digits, beginning with a letter"
-            )),
+            keys::NAME => refuse("names no target; write the target's own name in place of NAME".to_owned()),
+            _ => refuse(format!("names a target {name:?}; a name is small letters and digits, beginning with a letter")),
         };
     }
     let empty_table = written.is_table();
     match () {
         () if known.is_section(key) && empty_table => None,
-        () if known.is_section(key) => {
-            refuse("is a section, not a value; write its keys".to_owned())
-        }
+        () if known.is_section(key) => refuse("is a section, not a value; write its keys".to_owned()),
         () if !known.has(key) => refuse(match known.nearest(key) {
             Some(meant) => format!("is not a known key; did you mean {meant}?"),
             None => "is not a known key; `config/default.toml` is the list of them".to_owned(),
         }),
         () if empty_table => refuse("is a value, not a section".to_owned()),
-        () if matches!(written.kind, ValueKind::Array(_)) => {
-            refuse("is a list; it must be one value".to_owned())
-        }
+        () if matches!(written.kind, ValueKind::Array(_)) => refuse("is a list; it must be one value".to_owned()),
         () => None,
     }
 }
@@ -283,15 +219,9 @@ fn unknown(known: &Known, key: &str, written: &Written) -> Option<Refusal> {
 fn explain(error: ConfigError) -> (String, String) {
     match error {
         ConfigError::At { error, key, .. } => (key.unwrap_or_default(), error.to_string()),
-        ConfigError::Type {
-            unexpected,
-            expected,
-            key,
-            ..
-        } => (
-            key.unwrap_or_default(),
-            format!("is a {unexpected}; it must be {expected}"),
-        ),
+        ConfigError::Type { unexpected, expected, key, .. } => {
+            (key.unwrap_or_default(), format!("is a {unexpected}; it must be {expected}"))
+        }
         ConfigError::NotFound(key) => (key, "is missing".to_owned()),
         other => ("the configuration".to_owned(), other.to_string()),
     }

@@ -134,12 +134,7 @@ impl Topics {
 
     /// The topics that are read.
     pub fn read(&self) -> Vec<&str> {
-        self.all()
-            .into_iter()
-            .take(5)
-            .map(|(_, topic)| topic)
-            .filter(|topic| !topic.is_empty())
-            .collect()
+        self.all().into_iter().take(5).map(|(_, topic)| topic).filter(|topic| !topic.is_empty()).collect()
     }
 
     /// The topic of outcomes, where it is used.

@@ -26,50 +26,25 @@ pub fn entries(loaded: &Loaded) -> Vec<Entry> {
     loaded
         .values
         .all()
-        .map(|(key, written)| Entry {
-            key: key.to_owned(),
-            value: shown(key, written),
-            source: written.origin.to_string(),
-        })
+        .map(|(key, written)| Entry { key: key.to_owned(), value: shown(key, written), source: written.origin.to_string() })
         .collect()
 }
 
 /// The entries as `key = value  # source`, one a line, the sources under each other where that is possible.
 pub fn table(entries: &[Entry]) -> String {
-    let lines: Vec<(String, &str)> = entries
-        .iter()
-        .map(|entry| {
-            (
-                format!("{} = {}", entry.key, entry.value),
-                entry.source.as_str(),
-            )
-        })
-        .collect();
-    let width = lines
-        .iter()
-        .map(|(line, _)| line.chars().count())
-        .max()
-        .unwrap_or(0)
-        .min(72);
-    lines
-        .iter()
-        .map(|(line, source)| format!("{line:width$}  # {source}\n"))
-        .collect()
+    let lines: Vec<(String, &str)> =
+        entries.iter().map(|entry| (format!("{} = {}", entry.key, entry.value), entry.source.as_str())).collect();
+    let width = lines.iter().map(|(line, _)| line.chars().count()).max().unwrap_or(0).min(72);
+    lines.iter().map(|(line, source)| format!("{line:width$}  # {source}\n")).collect()
 }
 
 fn shown(key: &str, written: &Written) -> serde_json::Value {
-    let text = Value::new(None, written.kind.clone())
-        .into_string()
-        .unwrap_or_default();
+    let text = Value::new(None, written.kind.clone()).into_string().unwrap_or_default();
     if key == "database.url" {
         return mask_url(&text).into();
     }
     if keys::is_secret(key) {
-        return if text.is_empty() {
-            "".into()
-        } else {
-            MASK.into()
-        };
+        return if text.is_empty() { "".into() } else { MASK.into() };
     }
     match &written.kind {
         ValueKind::Boolean(value) => (*value).into(),
@@ -100,14 +75,12 @@ fn mask_url(url: &str) -> String {
         None => address.to_owned(),
     };
     let parameters = parameters.map(|parameters| {
-        let masked = parameters
-            .split('&')
-            .map(|parameter| match parameter.split_once('=') {
-                Some((name, _)) if name.to_ascii_lowercase().contains("password") => {
-                    format!("{name}={MASK}")
-                }
-                _ => parameter.to_owned(),
-            });
+        let masked = parameters.split('&').map(|parameter| match parameter.split_once('=') {
+            Some((name, _)) if name.to_ascii_lowercase().contains("password") => {
+                format!("{name}={MASK}")
+            }
+            _ => parameter.to_owned(),
+        });
         format!("?{}", masked.collect::<Vec<_>>().join("&"))
     });
     // A password with an unescaped `?` leaves its second half, and the `@`, among the parameters.
@@ -125,18 +98,9 @@ mod tests {
     fn addresses_lose_their_passwords() {
         for (url, shown) in [
             ("", ""),
-            (
-                "postgres://me:hunter2@db:5432/x",
-                "postgres://me:***@db:5432/x",
-            ),
-            (
-                "postgres://me:hunt@er2@db/x?sslmode=require",
-                "postgres://me:***@db/x?sslmode=require",
-            ),
-            (
-                "postgres://me@db/x?password=hunter2&a=b",
-                "postgres://me@db/x?password=***&a=b",
-            ),
+            ("postgres://me:hunter2@db:5432/x", "postgres://me:***@db:5432/x"),
+            ("postgres://me:hunt@er2@db/x?sslmode=require", "postgres://me:***@db/x?sslmode=require"),
+            ("postgres://me@db/x?password=hunter2&a=b", "postgres://me@db/x?password=***&a=b"),
             ("postgres://me:hun?ter2@db/x", "postgres://***"),
             ("postgres://db/x", "postgres://db/x"),
             ("host=db password=hunter2", "***"),

@@ -26,17 +26,8 @@ pub enum Purpose {
 }
 
 /// Refuses, or returns the warnings.
-pub(super) fn check(
-    settings: &Settings,
-    values: &Values,
-    purpose: Purpose,
-) -> Result<Vec<String>, Vec<Refusal>> {
-    let mut checks = Checks {
-        settings,
-        values,
-        purpose,
-        refusals: Vec::new(),
-    };
+pub(super) fn check(settings: &Settings, values: &Values, purpose: Purpose) -> Result<Vec<String>, Vec<Refusal>> {
+    let mut checks = Checks { settings, values, purpose, refusals: Vec::new() };
     checks.secret_pairs();
     checks.kafka();
     checks.database();
@@ -54,9 +45,7 @@ pub(super) fn check(
 fn warnings(settings: &Settings) -> Vec<String> {
     let mut warnings = Vec::new();
     if !settings.targets.contains_key(DEFAULT_TARGET) {
-        warnings.push(format!(
-            "targets.{DEFAULT_TARGET} is not configured: every event that names no target will end DEAD"
-        ));
+        warnings.push(format!("targets.{DEFAULT_TARGET} is not configured: every event that names no target will end DEAD"));
     }
     if settings.shutdown.grace <= settings.dispatch.request_timeout {
         warnings.push(
@@ -86,20 +75,11 @@ impl Checks<'_> {
             .values
             .all()
             .filter_map(|(file, _)| Some((keys::secret_of_file(file)?.to_owned(), file.to_owned())))
-            .filter(|(secret, file)| {
-                !self.values.text(secret).is_empty() && !self.values.text(file).is_empty()
-            })
+            .filter(|(secret, file)| !self.values.text(secret).is_empty() && !self.values.text(file).is_empty())
             .collect();
         for (secret, file) in both {
-            let origin = self
-                .values
-                .origin(&file)
-                .map(ToString::to_string)
-                .unwrap_or_default();
-            self.refuse(
-                secret,
-                format!("is set, and so is {file} ({origin}); set only one of the two"),
-            );
+            let origin = self.values.origin(&file).map(ToString::to_string).unwrap_or_default();
+            self.refuse(secret, format!("is set, and so is {file} ({origin}); set only one of the two"));
         }
     }
 
@@ -108,10 +88,7 @@ impl Checks<'_> {
         match secret.reload() {
             Ok(value) => Some(value),
             Err(error) => {
-                self.refuse(
-                    format!("{key}{}", keys::FILE),
-                    format!("is of no use: {error}"),
-                );
+                self.refuse(format!("{key}{}", keys::FILE), format!("is of no use: {error}"));
                 None
             }
         }
@@ -119,10 +96,7 @@ impl Checks<'_> {
 
     fn kafka(&mut self) {
         let kafka = &self.settings.kafka;
-        for (key, value) in [
-            ("kafka.brokers", &kafka.brokers),
-            ("kafka.group_id", &kafka.group_id),
-        ] {
+        for (key, value) in [("kafka.brokers", &kafka.brokers), ("kafka.group_id", &kafka.group_id)] {
             if value.trim().is_empty() {
                 self.refuse(key, "is empty");
             }
@@ -131,12 +105,7 @@ impl Checks<'_> {
             self.refuse("kafka.topics", "has no topic to read: all of returns, refunds, shipments, orders and aliases are empty");
         }
         let mut used = BTreeMap::new();
-        for (key, topic) in kafka
-            .topics
-            .all()
-            .into_iter()
-            .filter(|(_, topic)| !topic.is_empty())
-        {
+        for (key, topic) in kafka.topics.all().into_iter().filter(|(_, topic)| !topic.is_empty()) {
             let legal = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
             if topic.len() > 249 || !topic.chars().all(legal) || topic == "." || topic == ".." {
                 self.refuse(
@@ -145,10 +114,7 @@ impl Checks<'_> {
                 );
             }
             if let Some(other) = used.insert(topic, key) {
-                self.refuse(
-                    format!("kafka.topics.{key}"),
-                    format!("is {topic:?}, and so is kafka.topics.{other}"),
-                );
+                self.refuse(format!("kafka.topics.{key}"), format!("is {topic:?}, and so is kafka.topics.{other}"));
             }
         }
         for (name, value) in &kafka.properties {
@@ -161,13 +127,10 @@ impl Checks<'_> {
         let instead = match name {
             "bootstrap.servers" | "metadata.broker.list" => "set kafka.brokers",
             "group.id" => "set kafka.group_id",
-            "enable.auto.commit"
-            | "enable.auto.offset.store"
-            | "auto.commit.enable"
-            | "auto.offset.reset" => "offsets move only after the events are durable",
-            "enable.idempotence" | "transactional.id" | "enable.partition.eof" => {
-                "the program decides it"
+            "enable.auto.commit" | "enable.auto.offset.store" | "auto.commit.enable" | "auto.offset.reset" => {
+                "offsets move only after the events are durable"
             }
+            "enable.idempotence" | "transactional.id" | "enable.partition.eof" => "the program decides it",
             _ => "",
         };
         if !instead.is_empty() {
@@ -179,18 +142,11 @@ impl Checks<'_> {
         let Some(value) = self.secret(&key, value) else {
             return;
         };
-        let outcome = rdkafka::ClientConfig::new()
-            .set(name, value.expose_secret())
-            .create_native_config()
-            .map(drop);
+        let outcome = rdkafka::ClientConfig::new().set(name, value.expose_secret()).create_native_config().map(drop);
         if let Err(error) = outcome {
             // Its text quotes the value, which may be a secret.
             let what = match error {
-                rdkafka::error::KafkaError::ClientConfig(_, text, _, _)
-                    if !keys::is_secret(&key) =>
-                {
-                    text
-                }
+                rdkafka::error::KafkaError::ClientConfig(_, text, _, _) if !keys::is_secret(&key) => text,
                 _ => "unknown property or impossible value".to_owned(),
             };
             self.refuse(key, format!("is refused by librdkafka: {what}"));
@@ -203,18 +159,12 @@ impl Checks<'_> {
         }
         let database = &self.settings.database;
         if database.url.is_unset() {
-            return self.refuse(
-                "database.url",
-                "is not set (nor is database.url_file); it says where the ledger is",
-            );
+            return self.refuse("database.url", "is not set (nor is database.url_file); it says where the ledger is");
         }
         if let Some(url) = self.secret("database.url", &database.url)
             && sqlx::postgres::PgConnectOptions::from_str(url.expose_secret()).is_err()
         {
-            self.refuse(
-                "database.url",
-                "is not an address such as postgres://user:password@host:5432/name",
-            );
+            self.refuse("database.url", "is not an address such as postgres://user:password@host:5432/name");
         }
     }
 
@@ -222,32 +172,17 @@ impl Checks<'_> {
         let settings = self.settings;
         let max_in_flight = settings.dispatch.max_in_flight;
         if !(1..=1024).contains(&max_in_flight) {
-            self.refuse(
-                "dispatch.max_in_flight",
-                format!("is {max_in_flight}; it must be from 1 to 1024"),
-            );
+            self.refuse("dispatch.max_in_flight", format!("is {max_in_flight}; it must be from 1 to 1024"));
         }
         let share = settings.ingest.poison_share;
         if !(0.0..=1.0).contains(&share) {
-            self.refuse(
-                "ingest.poison_share",
-                format!("is {share}; it must be from 0 to 1"),
-            );
+            self.refuse("ingest.poison_share", format!("is {share}; it must be from 0 to 1"));
         }
         if settings.rate.per_second < 0.0 {
-            self.refuse(
-                "rate.per_second",
-                format!(
-                    "is {}; it must be 0 (no limit) or more",
-                    settings.rate.per_second
-                ),
-            );
+            self.refuse("rate.per_second", format!("is {}; it must be 0 (no limit) or more", settings.rate.per_second));
         }
         for (key, value) in [
-            (
-                "database.max_connections",
-                settings.database.max_connections as usize,
-            ),
+            ("database.max_connections", settings.database.max_connections as usize),
             ("ingest.batch_records", settings.ingest.batch_records),
             ("ingest.batch_bytes", settings.ingest.batch_bytes),
             ("breaker.failures", settings.breaker.failures as usize),
@@ -259,23 +194,20 @@ impl Checks<'_> {
         }
         if !is_log_level(&settings.log.level) {
             let level = &settings.log.level;
-            self.refuse("log.level", format!("is {level:?}; write a level such as \"info\", or \"info,bwp_sync::dispatch=debug\""));
+            self.refuse(
+                "log.level",
+                format!("is {level:?}; write a level such as \"info\", or \"info,bwp_sync::dispatch=debug\""),
+            );
         }
     }
 
     fn times(&mut self) {
         let settings = self.settings;
         for (key, duration) in [
-            (
-                "dispatch.request_timeout",
-                settings.dispatch.request_timeout,
-            ),
+            ("dispatch.request_timeout", settings.dispatch.request_timeout),
             ("retry.initial", settings.retry.initial),
             ("waiting.read_interval", settings.waiting.read_interval),
-            (
-                "waiting.sandbox_interval",
-                settings.waiting.sandbox_interval,
-            ),
+            ("waiting.sandbox_interval", settings.waiting.sandbox_interval),
             ("breaker.probe_interval", settings.breaker.probe_interval),
             ("retention.dedupe", settings.retention.dedupe),
             ("retention.history", settings.retention.history),
@@ -296,10 +228,7 @@ impl Checks<'_> {
         }
         if settings.retry.initial > settings.retry.max {
             let initial = self.values.text("retry.initial");
-            let what = format!(
-                "is {initial}; it must not be longer than retry.max ({})",
-                self.shown("retry.max")
-            );
+            let what = format!("is {initial}; it must not be longer than retry.max ({})", self.shown("retry.max"));
             self.refuse("retry.initial", what);
         }
     }
@@ -318,8 +247,6 @@ impl Checks<'_> {
 /// Whether it is what it looks like: `EnvFilter` alone would take a misspelt level for the name of a module.
 fn is_log_level(text: &str) -> bool {
     const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
-    let sensible = |part: &str| {
-        part.contains('=') || LEVELS.contains(&part.trim().to_ascii_lowercase().as_str())
-    };
+    let sensible = |part: &str| part.contains('=') || LEVELS.contains(&part.trim().to_ascii_lowercase().as_str());
     text.split(',').all(sensible) && tracing_subscriber::EnvFilter::try_new(text).is_ok()
 }

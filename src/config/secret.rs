@@ -15,10 +15,7 @@ pub struct Secret(Source);
 #[derive(Clone)]
 enum Source {
     Value(SecretString),
-    File {
-        path: PathBuf,
-        last: Arc<Mutex<SecretString>>,
-    },
+    File { path: PathBuf, last: Arc<Mutex<SecretString>> },
 }
 
 impl Secret {
@@ -29,10 +26,7 @@ impl Secret {
 
     /// A secret in a file, not read yet: see [`Secret::reload`].
     pub fn from_file(path: impl Into<PathBuf>) -> Self {
-        Self(Source::File {
-            path: path.into(),
-            last: Arc::default(),
-        })
+        Self(Source::File { path: path.into(), last: Arc::default() })
     }
 
     /// The file that holds it, where one does.
@@ -75,23 +69,16 @@ impl Secret {
     fn last(&self) -> SecretString {
         match &self.0 {
             Source::Value(value) => value.clone(),
-            Source::File { last, .. } => {
-                last.lock().unwrap_or_else(PoisonError::into_inner).clone()
-            }
+            Source::File { last, .. } => last.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
 }
 
 fn read(path: &Path) -> Result<SecretString, SecretError> {
-    let text = std::fs::read_to_string(path).map_err(|error| SecretError::Unreadable {
-        path: path.to_owned(),
-        error,
-    })?;
+    let text = std::fs::read_to_string(path).map_err(|error| SecretError::Unreadable { path: path.to_owned(), error })?;
     let secret = text.trim_end_matches(['\n', '\r']);
     if secret.trim().is_empty() {
-        return Err(SecretError::Empty {
-            path: path.to_owned(),
-        });
+        return Err(SecretError::Empty { path: path.to_owned() });
     }
     Ok(SecretString::from(secret))
 }
@@ -147,10 +134,7 @@ impl<'de> Deserialize<'de> for Secret {
             fn visit_f64<E>(self, value: f64) -> Result<Secret, E> {
                 Ok(Secret::from_value(value.to_string()))
             }
-            fn visit_map<A: serde::de::MapAccess<'de>>(
-                self,
-                mut map: A,
-            ) -> Result<Secret, A::Error> {
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Secret, A::Error> {
                 match map.next_entry::<String, PathBuf>()? {
                     Some((_, path)) => Ok(Secret::from_file(path)),
                     None => Ok(Secret::from_value("")),
@@ -184,20 +168,13 @@ mod tests {
         assert!(matches!(secret.reload(), Err(SecretError::Empty { .. })));
         assert_eq!(secret.current().expose_secret(), "other");
         std::fs::remove_file(&path).unwrap();
-        assert!(matches!(
-            secret.reload(),
-            Err(SecretError::Unreadable { .. })
-        ));
+        assert!(matches!(secret.reload(), Err(SecretError::Unreadable { .. })));
         assert_eq!(clone.current().expose_secret(), "other");
     }
 
     #[test]
     fn debug_tells_nothing() {
-        let text = format!(
-            "{:?} {:?}",
-            Secret::from_value("hunter2"),
-            Secret::from_value("")
-        );
+        let text = format!("{:?} {:?}", Secret::from_value("hunter2"), Secret::from_value(""));
         assert_eq!(text, "Secret(***) Secret(unset)");
     }
 }

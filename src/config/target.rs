@@ -110,8 +110,7 @@ impl Headers {
 
     /// The headers that are sent beside ours.
     pub fn extra(&self) -> impl Iterator<Item = (&str, &Secret)> {
-        self.all()
-            .filter(|(name, _)| name.parse::<OwnHeader>().is_err())
+        self.all().filter(|(name, _)| name.parse::<OwnHeader>().is_err())
     }
 
     /// Everything as configured.

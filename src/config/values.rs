@@ -18,9 +18,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     let wrong = || {
-        format!(
-            "is {text:?}; a duration is a whole number with its unit, such as \"500ms\", \"30s\", \"15m\", \"2h\" or \"30d\""
-        )
+        format!("is {text:?}; a duration is a whole number with its unit, such as \"500ms\", \"30s\", \"15m\", \"2h\" or \"30d\"")
     };
     if number.is_empty() {
         return Err(wrong());
@@ -32,9 +30,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         "h" => 3_600_000,
         "d" => 86_400_000,
         "" => {
-            return Err(format!(
-                "is {text:?}, which has no unit; write \"{text}s\" for seconds"
-            ));
+            return Err(format!("is {text:?}, which has no unit; write \"{text}s\" for seconds"));
         }
         _ => return Err(wrong()),
     };
@@ -99,9 +95,7 @@ fn scalar<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Scalar, D::Error
 pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     match scalar(deserializer)? {
         Scalar::Text(text) => Ok(text),
-        other => Err(Error::custom(format!(
-            "is {other}; write it in quotes, it must be text"
-        ))),
+        other => Err(Error::custom(format!("is {other}; write it in quotes, it must be text"))),
     }
 }
 
@@ -109,12 +103,8 @@ pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String,
 pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     match scalar(deserializer)? {
         Scalar::Text(text) => parse_duration(&text).map_err(Error::custom),
-        Scalar::Whole(number) => Err(Error::custom(format!(
-            "is {number}, which has no unit; write \"{number}s\" for seconds"
-        ))),
-        other => Err(Error::custom(format!(
-            "is {other}; it must be a duration such as \"30s\""
-        ))),
+        Scalar::Whole(number) => Err(Error::custom(format!("is {number}, which has no unit; write \"{number}s\" for seconds"))),
+        other => Err(Error::custom(format!("is {other}; it must be a duration such as \"30s\""))),
     }
 }
 
@@ -133,11 +123,7 @@ where
     number
         .filter(|number| *number >= 0)
         .and_then(|number| T::try_from(number).ok())
-        .ok_or_else(|| {
-            Error::custom(format!(
-                "is {value}; it must be a whole number, not negative and not huge"
-            ))
-        })
+        .ok_or_else(|| Error::custom(format!("is {value}; it must be a whole number, not negative and not huge")))
 }
 
 /// A finite number, with or without a fraction.
@@ -149,9 +135,7 @@ pub(super) fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, 
         Scalar::Text(text) => text.parse().ok(),
         Scalar::Bool(_) => None,
     };
-    number
-        .filter(|number: &f64| number.is_finite())
-        .ok_or_else(|| Error::custom(format!("is {value}; it must be a number")))
+    number.filter(|number: &f64| number.is_finite()).ok_or_else(|| Error::custom(format!("is {value}; it must be a number")))
 }
 
 /// `true` or `false`.
@@ -160,20 +144,14 @@ pub(super) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D
         Scalar::Bool(value) => Ok(value),
         Scalar::Text(text) if text.eq_ignore_ascii_case("true") => Ok(true),
         Scalar::Text(text) if text.eq_ignore_ascii_case("false") => Ok(false),
-        other => Err(Error::custom(format!(
-            "is {other}; it must be true or false"
-        ))),
+        other => Err(Error::custom(format!("is {other}; it must be true or false"))),
     }
 }
 
 /// An address to listen on.
 pub(super) fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
     let text = text(deserializer)?;
-    text.parse().map_err(|_| {
-        Error::custom(format!(
-            "is {text:?}; it must be an IP address and a port, such as \"0.0.0.0:9464\""
-        ))
-    })
+    text.parse().map_err(|_| Error::custom(format!("is {text:?}; it must be an IP address and a port, such as \"0.0.0.0:9464\"")))
 }
 
 /// One word out of a list.
@@ -231,26 +209,17 @@ mod tests {
         assert_eq!(parse_duration("0s"), Ok(Duration::ZERO));
         assert_eq!(parse_duration("15m"), Ok(Duration::from_secs(900)));
         assert_eq!(parse_duration("2h"), Ok(Duration::from_secs(7_200)));
-        assert_eq!(
-            parse_duration("400d"),
-            Ok(Duration::from_secs(400 * 86_400))
-        );
+        assert_eq!(parse_duration("400d"), Ok(Duration::from_secs(400 * 86_400)));
     }
 
     #[test]
     fn other_spellings_are_refused_with_the_way_out() {
         assert!(parse_duration("30").unwrap_err().contains("write \"30s\""));
         for wrong in ["", "s", "-1s", "1.5s", "1 s", "1h30m", "10S", "1w", "٣s"] {
-            assert!(
-                parse_duration(wrong).unwrap_err().contains("\"15m\""),
-                "{wrong}"
-            );
+            assert!(parse_duration(wrong).unwrap_err().contains("\"15m\""), "{wrong}");
         }
         for long in ["99999999999999999999s", "36501d", "18446744073709551615d"] {
-            assert!(
-                parse_duration(long).unwrap_err().contains("100 years"),
-                "{long}"
-            );
+            assert!(parse_duration(long).unwrap_err().contains("100 years"), "{long}");
         }
     }
 }

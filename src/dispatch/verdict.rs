@@ -140,67 +140,34 @@ enum Seen {
 
 /// Judges what became of one call.
 pub fn judge(operation: Operation, exchange: &Exchange, overrides: &Overrides) -> Judgement {
-    let fact = |seen, status| Fact {
-        operation,
-        seen,
-        status,
-        error_type: "",
-        code: "",
-    };
+    let fact = |seen, status| Fact { operation, seen, status, error_type: "", code: "" };
     match exchange {
         Exchange::NotSent { why } => not_sent(why, fact),
         Exchange::NoAnswer { why } => {
             let (code, message) = no_answer(*why);
             ruled(fact(Seen::NoAnswer, 0), code.to_owned(), message.to_owned())
         }
-        Exchange::Answered {
-            status,
-            retry_after,
-            body,
-            ..
-        } => {
+        Exchange::Answered { status, retry_after, body, .. } => {
             let status = *status;
             let judgement = match body {
                 Body::Order(_) => {
                     let seen = fact(Seen::Order, status);
-                    ruled(
-                        seen,
-                        http_code(status, "ACCEPTED"),
-                        format!("HTTP {status}"),
-                    )
+                    ruled(seen, http_code(status, "ACCEPTED"), format!("HTTP {status}"))
                 }
                 Body::NullOrder => {
                     let words = format!("HTTP {status}, and null where the order would be");
-                    ruled(
-                        fact(Seen::NullOrder, status),
-                        http_code(status, "NULL_ORDER"),
-                        words,
-                    )
+                    ruled(fact(Seen::NullOrder, status), http_code(status, "NULL_ORDER"), words)
                 }
                 Body::Unreadable { why } => {
                     let code = http_code(status, "UNREADABLE_ANSWER");
-                    ruled(
-                        fact(Seen::Unreadable, status),
-                        code,
-                        format!("HTTP {status}: {why}"),
-                    )
+                    ruled(fact(Seen::Unreadable, status), code, format!("HTTP {status}: {why}"))
                 }
-                Body::Errors {
-                    errors,
-                    data_present,
-                } => {
-                    let seen = if *data_present {
-                        Seen::ErrorBesideData
-                    } else {
-                        Seen::Error
-                    };
+                Body::Errors { errors, data_present } => {
+                    let seen = if *data_present { Seen::ErrorBesideData } else { Seen::Error };
                     errors_judged(fact(seen, status), errors, overrides)
                 }
             };
-            Judgement {
-                retry_after: *retry_after,
-                ..judgement
-            }
+            Judgement { retry_after: *retry_after, ..judgement }
         }
     }
 }
@@ -209,11 +176,7 @@ fn not_sent(why: &NotSent, fact: impl Fn(Seen, u16) -> Fact<'static>) -> Judgeme
     let error = match why {
         NotSent::Connect => {
             let message = "no connection to the API could be made".to_owned();
-            return ruled(
-                fact(Seen::NoConnection, 0),
-                "NO_CONNECTION".to_owned(),
-                message,
-            );
+            return ruled(fact(Seen::NoConnection, 0), "NO_CONNECTION".to_owned(), message);
         }
         NotSent::DeadlineBeforeSend => {
             let message = "the time was over before anything was sent".to_owned();
@@ -232,19 +195,13 @@ fn not_sent(why: &NotSent, fact: impl Fn(Seen, u16) -> Fact<'static>) -> Judgeme
         crate::prime::token::TokenError::Failed(_) => None,
     };
     let judgement = ruled(fact, code.to_owned(), error.failure().to_string());
-    Judgement {
-        retry_after: until.map(RetryAfter::At),
-        ..judgement
-    }
+    Judgement { retry_after: until.map(RetryAfter::At), ..judgement }
 }
 
 fn no_answer(why: NoAnswer) -> (&'static str, &'static str) {
     match why {
         NoAnswer::Timeout => ("NO_ANSWER_IN_TIME", "no answer came in time"),
-        NoAnswer::Reset => (
-            "CONNECTION_LOST",
-            "the connection ended before an answer came",
-        ),
+        NoAnswer::Reset => ("CONNECTION_LOST", "the connection ended before an answer came"),
         NoAnswer::BrokenOff => ("ANSWER_BROKE_OFF", "the answer broke off"),
     }
 }
@@ -259,9 +216,7 @@ fn http_code(status: u16, at_success: &str) -> String {
 
 /// Every error is judged; the most cautious verdict stands, of equals the first.
 fn errors_judged(fact: Fact<'_>, errors: &[GraphError], overrides: &Overrides) -> Judgement {
-    let each = errors
-        .iter()
-        .map(|error| error_judged(fact, error, overrides));
+    let each = errors.iter().map(|error| error_judged(fact, error, overrides));
     let worst = each.min_by_key(|judgement| judgement.verdict);
     // `Body::Errors` holds at least one
     worst.unwrap_or_else(|| ruled(fact, http_code(fact.status, "ERROR"), String::new()))
@@ -272,26 +227,15 @@ fn error_judged(fact: Fact<'_>, error: &GraphError, overrides: &Overrides) -> Ju
     let error_type = error.error_type.as_deref().unwrap_or_default();
     let codes = [error.code.as_deref(), error.other_code.as_deref()];
     let known = |code: &&str| overrides.contains_key(*code) || table::knows(code);
-    let code = codes
-        .into_iter()
-        .flatten()
-        .find(known)
-        .or(codes[0])
-        .unwrap_or_default();
-    let fact = Fact {
-        error_type,
-        code,
-        ..fact
-    };
+    let code = codes.into_iter().flatten().find(known).or(codes[0]).unwrap_or_default();
+    let fact = Fact { error_type, code, ..fact };
     let shown = [code, error_type].into_iter().find(|word| !word.is_empty());
     let shown = shown.map_or_else(|| http_code(fact.status, "ERROR"), str::to_owned);
     let judgement = ruled(fact, shown, error.message.clone());
     match overrides.get(code).or_else(|| overrides.get(error_type)) {
-        Some(&verdict) if table::row(fact).speaks_of_errors() => Judgement {
-            verdict: for_operation(fact.operation, verdict),
-            listed: true,
-            ..judgement
-        },
+        Some(&verdict) if table::row(fact).speaks_of_errors() => {
+            Judgement { verdict: for_operation(fact.operation, verdict), listed: true, ..judgement }
+        }
         _ => judgement,
     }
 }

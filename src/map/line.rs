@@ -68,6 +68,20 @@ pub struct Missing {
     bwp_id: Option<String>,
 }
 
+impl Status {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Status::Send => "SEND",
+            Status::Waiting => "WAITING",
+            Status::NothingToSend => "NOTHING_TO_SEND",
+            Status::Superseded => "SUPERSEDED",
+            Status::Duplicate => "DUPLICATE",
+            Status::Dead => "DEAD",
+            Status::Quarantined => "QUARANTINED",
+        }
+    }
+}
+
 impl From<&Need> for Missing {
     fn from(need: &Need) -> Missing {
         match &need.name {
@@ -130,8 +144,7 @@ pub fn table(lines: &[Line]) -> String {
     let mut text = String::new();
     for line in lines {
         let events: Vec<String> = line.events.iter().map(Told::to_string).collect();
-        let status = format!("{:?}", line.status);
-        let _ = write!(text, "{status:<14} {}", events.join(", "));
+        let _ = write!(text, "{:<15} {}", line.status.as_str(), events.join(", "));
         if let Some(operation) = line.operation {
             let _ = write!(text, "  {}", operation.as_str());
         }

@@ -54,11 +54,7 @@ impl Server {
     pub async fn bind(listen: SocketAddr, ops: Ops) -> io::Result<Self> {
         let listener = TcpListener::bind(listen).await?;
         let metrics = ops.metrics.clone();
-        Ok(Self {
-            listener,
-            router: router(ops),
-            metrics,
-        })
+        Ok(Self { listener, router: router(ops), metrics })
     }
 
     /// The address in use, which tells the port where 0 was asked for.
@@ -94,14 +90,8 @@ impl Server {
     }
 }
 
-async fn accept(
-    listener: &TcpListener,
-    slots: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-    let slot = Arc::clone(slots)
-        .acquire_owned()
-        .await
-        .map_err(io::Error::other)?;
+async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    let slot = Arc::clone(slots).acquire_owned().await.map_err(io::Error::other)?;
     let (stream, _) = listener.accept().await?;
     Ok((stream, slot))
 }
@@ -141,13 +131,7 @@ async fn livez(State(ops): State<Ops>) -> Response {
     if ailments.is_empty() {
         return plain(StatusCode::OK, "ok\n".to_owned());
     }
-    plain(
-        StatusCode::SERVICE_UNAVAILABLE,
-        ailments
-            .iter()
-            .map(|ailment| format!("{ailment}\n"))
-            .collect(),
-    )
+    plain(StatusCode::SERVICE_UNAVAILABLE, ailments.iter().map(|ailment| format!("{ailment}\n")).collect())
 }
 
 async fn readyz(State(ops): State<Ops>) -> Response {
@@ -159,19 +143,11 @@ async fn readyz(State(ops): State<Ops>) -> Response {
 
 async fn metrics(State(ops): State<Ops>) -> Response {
     ops.metrics.run_upkeep();
-    answer(
-        StatusCode::OK,
-        "text/plain; version=0.0.4; charset=utf-8",
-        ops.metrics.render(),
-    )
+    answer(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", ops.metrics.render())
 }
 
 async fn state(State(ops): State<Ops>) -> Response {
-    answer(
-        StatusCode::OK,
-        "application/json",
-        format!("{}\n", ops.board.state()),
-    )
+    answer(StatusCode::OK, "application/json", format!("{}\n", ops.board.state()))
 }
 
 fn plain(status: StatusCode, text: String) -> Response {
@@ -203,24 +179,13 @@ mod tests {
 
     async fn open() -> Port {
         let recorder = ours::recorder().unwrap();
-        let ops = Ops {
-            health: Health::default(),
-            board: StateBoard::default(),
-            metrics: recorder.handle(),
-        };
+        let ops = Ops { health: Health::default(), board: StateBoard::default(), metrics: recorder.handle() };
         ::metrics::with_local_recorder(&recorder, ours::describe);
-        let server = Server::bind("127.0.0.1:0".parse().unwrap(), ops.clone())
-            .await
-            .unwrap();
+        let server = Server::bind("127.0.0.1:0".parse().unwrap(), ops.clone()).await.unwrap();
         let address = server.local_addr().unwrap();
         let stop = CancellationToken::new();
         let running = tokio::spawn(server.run(stop.clone()));
-        Port {
-            address,
-            ops,
-            stop,
-            running,
-        }
+        Port { address, ops, stop, running }
     }
 
     impl Port {
@@ -230,10 +195,7 @@ mod tests {
             stream.write_all(request.as_bytes()).await.unwrap();
             let mut answer = String::new();
             let read = stream.read_to_string(&mut answer);
-            tokio::time::timeout(Duration::from_secs(10), read)
-                .await
-                .unwrap()
-                .unwrap();
+            tokio::time::timeout(Duration::from_secs(10), read).await.unwrap().unwrap();
             answer
         }
     }
@@ -243,19 +205,13 @@ mod tests {
         let port = open().await;
         assert!(port.ask("GET /livez").await.starts_with("HTTP/1.1 200"));
         let answer = port.ask("GET /readyz").await;
-        assert!(
-            answer.starts_with("HTTP/1.1 503") && answer.ends_with("current\n"),
-            "{answer}"
-        );
+        assert!(answer.starts_with("HTTP/1.1 503") && answer.ends_with("current\n"), "{answer}");
         port.ops.health.schema_is_current();
         port.ops.health.ingest_is_ready();
         assert!(port.ask("GET /readyz").await.starts_with("HTTP/1.1 200"));
         drop(port.ops.health.register("ingest"));
         let answer = port.ask("GET /livez").await;
-        assert!(
-            answer.starts_with("HTTP/1.1 503") && answer.contains("the loop `ingest` has ended"),
-            "{answer}"
-        );
+        assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("the loop `ingest` has ended"), "{answer}");
         port.ops.health.stop();
         assert!(port.ask("GET /readyz").await.starts_with("HTTP/1.1 503"));
     }
@@ -264,17 +220,9 @@ mod tests {
     async fn metrics_and_state_are_shown() {
         let port = open().await;
         let answer = port.ask("GET /metrics").await;
-        assert!(
-            answer.contains("content-type: text/plain; version=0.0.4"),
-            "{answer}"
-        );
-        assert!(
-            answer.contains("\nbwp_sync_build_info{version="),
-            "{answer}"
-        );
-        port.ops
-            .board
-            .show("lag", || serde_json::json!({ "oms.returns": 4 }));
+        assert!(answer.contains("content-type: text/plain; version=0.0.4"), "{answer}");
+        assert!(answer.contains("\nbwp_sync_build_info{version="), "{answer}");
+        port.ops.board.show("lag", || serde_json::json!({ "oms.returns": 4 }));
         let answer = port.ask("GET /state").await;
         let (_, body) = answer.split_once("\r\n\r\n").unwrap();
         let state: serde_json::Value = serde_json::from_str(body).unwrap();
@@ -290,9 +238,6 @@ mod tests {
         idle.write_all(b"GET /livez HTTP/1.1\r\n").await.unwrap();
         assert!(port.ask("GET /livez").await.starts_with("HTTP/1.1 200"));
         port.stop.cancel();
-        tokio::time::timeout(Duration::from_secs(5), port.running)
-            .await
-            .unwrap()
-            .unwrap();
+        tokio::time::timeout(Duration::from_secs(5), port.running).await.unwrap().unwrap();
     }
 }

@@ -83,17 +83,9 @@ impl Health {
 
     /// Takes a loop under watch that may be silent for another time.
     pub fn register_with(&self, name: &'static str, allowance: Duration) -> Pulse {
-        let beat = Arc::new(Beat {
-            allowance,
-            last: AtomicU64::new(self.now()),
-            died: AtomicBool::new(false),
-        });
+        let beat = Arc::new(Beat { allowance, last: AtomicU64::new(self.now()), died: AtomicBool::new(false) });
         self.loops().insert(name, Arc::clone(&beat));
-        Pulse {
-            name,
-            beat,
-            health: self.clone(),
-        }
+        Pulse { name, beat, health: self.clone() }
     }
 
     /// Says that the schema is current. It stays said.
@@ -136,8 +128,7 @@ impl Health {
 
     fn ailments_at(&self, now: u64) -> Vec<Ailment> {
         let judge = |(name, beat): (&&'static str, &Arc<Beat>)| {
-            let silence =
-                Duration::from_millis(now.saturating_sub(beat.last.load(Ordering::Acquire)));
+            let silence = Duration::from_millis(now.saturating_sub(beat.last.load(Ordering::Acquire)));
             match () {
                 () if beat.died.load(Ordering::Acquire) => Some(Ailment::Died { name }),
                 () if silence > beat.allowance => Some(Ailment::Silent { name, silence }),
@@ -180,10 +171,7 @@ impl Pulse {
 impl Health {
     fn forget(&self, name: &'static str, beat: &Arc<Beat>) {
         let mut loops = self.loops();
-        if loops
-            .get(name)
-            .is_some_and(|current| Arc::ptr_eq(current, beat))
-        {
+        if loops.get(name).is_some_and(|current| Arc::ptr_eq(current, beat)) {
             loops.remove(name);
         }
     }
@@ -211,17 +199,8 @@ mod tests {
         assert_eq!(health.ailments(), []);
         let later = health.now() + 31_000;
         let ailments = health.ailments_at(later);
-        assert!(
-            matches!(&ailments[..], [Ailment::Silent { name: "ingest", .. }]),
-            "{ailments:?}"
-        );
-        assert!(
-            ailments[0]
-                .to_string()
-                .contains("the loop `ingest` has not ticked for 31 s"),
-            "{}",
-            ailments[0]
-        );
+        assert!(matches!(&ailments[..], [Ailment::Silent { name: "ingest", .. }]), "{ailments:?}");
+        assert!(ailments[0].to_string().contains("the loop `ingest` has not ticked for 31 s"), "{}", ailments[0]);
         ingest.beat.last.store(later, Ordering::Release);
         assert_eq!(health.ailments_at(later), []);
         assert_eq!(health.ailments_at(later + 60_000).len(), 2);

@@ -12,16 +12,9 @@ pub fn init(log: &Log) -> Result<(), TryInitError> {
     use tracing_subscriber::util::SubscriberInitExt;
     let wish = std::env::var("RUST_LOG").ok();
     let (filter, complaint) = filter(&log.level, wish.as_deref());
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match log.format {
-        LogFormat::Json => builder
-            .json()
-            .flatten_event(true)
-            .with_span_list(false)
-            .finish()
-            .try_init()?,
+        LogFormat::Json => builder.json().flatten_event(true).with_span_list(false).finish().try_init()?,
         LogFormat::Pretty => {
             let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
             builder.with_ansi(colour).finish().try_init()?;
@@ -35,16 +28,11 @@ pub fn init(log: &Log) -> Result<(), TryInitError> {
 
 /// What is logged, and what is wrong with the wish for it.
 fn filter(level: &str, wish: Option<&str>) -> (EnvFilter, Option<String>) {
-    match wish
-        .filter(|wish| !wish.trim().is_empty())
-        .map(|wish| (wish, EnvFilter::try_new(wish)))
-    {
+    match wish.filter(|wish| !wish.trim().is_empty()).map(|wish| (wish, EnvFilter::try_new(wish))) {
         None => (EnvFilter::new(level), None),
         Some((_, Ok(filter))) => (filter, None),
         Some((wish, Err(error))) => {
-            let complaint = format!(
-                "RUST_LOG is {wish:?}, which is not understood ({error}); log.level is used"
-            );
+            let complaint = format!("RUST_LOG is {wish:?}, which is not understood ({error}); log.level is used");
             (EnvFilter::new(level), Some(complaint))
         }
     }

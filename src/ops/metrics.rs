@@ -2,9 +2,7 @@
 //!
 //! No label names an order, an event or an alias. What is not listed in [`ALL`] does not exist.
 
-use metrics_exporter_prometheus::{
-    BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
-};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 /// What a metric counts.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -34,39 +32,16 @@ pub struct Metric {
 pub type LabelValues<'a> = &'a [&'a str];
 
 impl Metric {
-    const fn counter(
-        name: &'static str,
-        labels: &'static [&'static str],
-        help: &'static str,
-    ) -> Self {
-        Self {
-            name,
-            kind: Kind::Counter,
-            labels,
-            help,
-        }
+    const fn counter(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Self {
+        Self { name, kind: Kind::Counter, labels, help }
     }
 
-    const fn gauge(
-        name: &'static str,
-        labels: &'static [&'static str],
-        help: &'static str,
-    ) -> Self {
-        Self {
-            name,
-            kind: Kind::Gauge,
-            labels,
-            help,
-        }
+    const fn gauge(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Self {
+        Self { name, kind: Kind::Gauge, labels, help }
     }
 
     const fn histogram(name: &'static str, buckets: &'static [f64], help: &'static str) -> Self {
-        Self {
-            name,
-            kind: Kind::Histogram(buckets),
-            labels: &[],
-            help,
-        }
+        Self { name, kind: Kind::Histogram(buckets), labels: &[], help }
     }
 
     /// Adds to a counter.
@@ -88,18 +63,8 @@ impl Metric {
     }
 
     fn labels(&self, values: LabelValues<'_>) -> Vec<metrics::Label> {
-        debug_assert_eq!(
-            self.labels.len(),
-            values.len(),
-            "the labels of {} are {:?}",
-            self.name,
-            self.labels
-        );
-        self.labels
-            .iter()
-            .zip(values)
-            .map(|(name, value)| metrics::Label::new(*name, (*value).to_owned()))
-            .collect()
+        debug_assert_eq!(self.labels.len(), values.len(), "the labels of {} are {:?}", self.name, self.labels);
+        self.labels.iter().zip(values).map(|(name, value)| metrics::Label::new(*name, (*value).to_owned())).collect()
     }
 
     fn describe(&self) {
@@ -112,14 +77,9 @@ impl Metric {
 }
 
 /// From 5 ms to an hour: what an event may take.
-const LONG: &[f64] = &[
-    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0,
-    1800.0, 3600.0,
-];
+const LONG: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 1800.0, 3600.0];
 /// From 5 ms to 30 s: what one request may take.
-const SHORT: &[f64] = &[
-    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
-];
+const SHORT: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
 /// Makes the constants and their list, so that none is forgotten in it.
 macro_rules! metrics_list {
@@ -172,24 +132,9 @@ metrics_list! {
 }
 
 /// The values of `kind`: those of the alias table, and one for what could not be read.
-pub const KINDS: [&str; 6] = [
-    "ORDER",
-    "LINE_ITEM",
-    "RETURN",
-    "REFUND",
-    "PACKAGE",
-    "UNKNOWN",
-];
+pub const KINDS: [&str; 6] = ["ORDER", "LINE_ITEM", "RETURN", "REFUND", "PACKAGE", "UNKNOWN"];
 /// The values of `status`.
-pub const STATUSES: [&str; 7] = [
-    "DELIVERED",
-    "CONFIRMED",
-    "SUPERSEDED",
-    "NOTHING_TO_SEND",
-    "DEAD",
-    "QUARANTINED",
-    "DISCARDED",
-];
+pub const STATUSES: [&str; 7] = ["DELIVERED", "CONFIRMED", "SUPERSEDED", "NOTHING_TO_SEND", "DEAD", "QUARANTINED", "DISCARDED"];
 /// The values of `state`.
 pub const STATES: [&str; 4] = ["waiting", "queued", "retrying", "in_flight"];
 /// The values of `result`.
@@ -213,8 +158,7 @@ pub fn recorder() -> Result<PrometheusRecorder, BuildError> {
     let mut builder = PrometheusBuilder::new();
     for metric in ALL {
         if let Kind::Histogram(buckets) = metric.kind {
-            builder =
-                builder.set_buckets_for_metric(Matcher::Full(metric.name.to_owned()), buckets)?;
+            builder = builder.set_buckets_for_metric(Matcher::Full(metric.name.to_owned()), buckets)?;
         }
     }
     Ok(builder.build_recorder())
@@ -249,32 +193,15 @@ pub fn describe() {
 /// Shows the counters before their first event, so that a rate sees the first one.
 pub fn start_at_zero(known: &KnownLabels<'_>) {
     let topics = known.read_topics.iter();
-    topics
-        .clone()
-        .for_each(|topic| RECORDS_READ.add(&[topic], 0));
-    topics
-        .clone()
-        .for_each(|topic| QUARANTINED.add(&[topic], 0));
+    topics.clone().for_each(|topic| RECORDS_READ.add(&[topic], 0));
+    topics.clone().for_each(|topic| QUARANTINED.add(&[topic], 0));
     topics.for_each(|topic| INGEST_PAUSED.set(&[topic], 0.0));
-    known
-        .written_topics
-        .iter()
-        .for_each(|topic| PUBLISHED.add(&[topic], 0));
-    known
-        .verdicts
-        .iter()
-        .for_each(|verdict| ATTEMPTS.add(&[verdict], 0));
-    known
-        .targets
-        .iter()
-        .for_each(|target| BREAKER_OPEN.set(&[target], 0.0));
-    TOKEN_RESULTS
-        .iter()
-        .for_each(|result| TOKEN_REFRESHES.add(&[result], 0));
+    known.written_topics.iter().for_each(|topic| PUBLISHED.add(&[topic], 0));
+    known.verdicts.iter().for_each(|verdict| ATTEMPTS.add(&[verdict], 0));
+    known.targets.iter().for_each(|target| BREAKER_OPEN.set(&[target], 0.0));
+    TOKEN_RESULTS.iter().for_each(|result| TOKEN_REFRESHES.add(&[result], 0));
     for kind in KINDS {
-        STATUSES
-            .iter()
-            .for_each(|status| OUTCOMES.add(&[kind, status], 0));
+        STATUSES.iter().for_each(|status| OUTCOMES.add(&[kind, status], 0));
     }
     for counter in [&TOMBSTONES, &DUPLICATES, &STALE_SETTLES] {
         counter.add(&[], 0);
@@ -298,29 +225,11 @@ mod tests {
         let names: BTreeSet<&str> = ALL.iter().map(|metric| metric.name).collect();
         assert_eq!(names.len(), ALL.len());
         for metric in ALL {
-            assert!(
-                metric.name.starts_with("bwp_sync_") && metric.help.len() > 10,
-                "{}",
-                metric.name
-            );
-            assert_eq!(
-                metric.name.ends_with("_total"),
-                metric.kind == Kind::Counter,
-                "{}",
-                metric.name
-            );
-            assert_eq!(
-                metric.name.ends_with("_seconds"),
-                matches!(metric.kind, Kind::Histogram(_)),
-                "{}",
-                metric.name
-            );
+            assert!(metric.name.starts_with("bwp_sync_") && metric.help.len() > 10, "{}", metric.name);
+            assert_eq!(metric.name.ends_with("_total"), metric.kind == Kind::Counter, "{}", metric.name);
+            assert_eq!(metric.name.ends_with("_seconds"), matches!(metric.kind, Kind::Histogram(_)), "{}", metric.name);
             for label in metric.labels {
-                assert!(
-                    !["order", "event", "alias", "id"].contains(label),
-                    "{}",
-                    metric.name
-                );
+                assert!(!["order", "event", "alias", "id"].contains(label), "{}", metric.name);
             }
         }
     }
@@ -359,14 +268,8 @@ mod tests {
         ] {
             assert!(text.lines().any(|other| other == line), "{line}\n{text}");
         }
-        let described = text
-            .lines()
-            .filter(|line| line.starts_with("# HELP"))
-            .count();
-        let shown = text
-            .lines()
-            .filter(|line| line.starts_with("# TYPE"))
-            .count();
+        let described = text.lines().filter(|line| line.starts_with("# HELP")).count();
+        let shown = text.lines().filter(|line| line.starts_with("# TYPE")).count();
         assert_eq!(described, shown, "{text}");
     }
 }

@@ -18,27 +18,14 @@ pub struct StateBoard(Arc<RwLock<BTreeMap<&'static str, Reader>>>);
 impl StateBoard {
     /// Shows what `read` returns as the member of this name. It is called at each request, so it must be quick.
     pub fn show(&self, member: &'static str, read: impl Fn() -> Value + Send + Sync + 'static) {
-        self.0
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(member, Arc::new(read));
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(member, Arc::new(read));
     }
 
     /// The whole object as it is now.
     pub fn state(&self) -> Value {
-        let readers = self
-            .0
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        let mut state: Map<String, Value> = MEMBERS
-            .iter()
-            .map(|name| ((*name).to_owned(), Value::Null))
-            .collect();
-        state.insert(
-            "versions".to_owned(),
-            json!({ "program": crate::VERSION, "commit": crate::COMMIT }),
-        );
+        let readers = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut state: Map<String, Value> = MEMBERS.iter().map(|name| ((*name).to_owned(), Value::Null)).collect();
+        state.insert("versions".to_owned(), json!({ "program": crate::VERSION, "commit": crate::COMMIT }));
         for (member, read) in readers {
             match (state.get_mut(member), read()) {
                 // Parts may add versions (of the schema, of librdkafka) beside the program's own.

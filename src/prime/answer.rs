@@ -77,10 +77,7 @@ fn order(operation: Operation, mut root: Map<String, Value>) -> Body {
             Err(error) => {
                 let fault = error.to_string();
                 let fault = fault.split('"').next().unwrap_or_default();
-                unreadable(&format!(
-                    "the order has another shape: {}",
-                    text::clip(fault, 100)
-                ))
+                unreadable(&format!("the order has another shape: {}", text::clip(fault, 100)))
             }
         },
         _ => unreadable("`data` does not hold the order that was asked for"),
@@ -106,22 +103,15 @@ fn holds_anything(data: &Value) -> bool {
 }
 
 fn not_json(content_type: Option<&str>) -> Body {
-    let kind = content_type
-        .and_then(|kind| kind.split(';').next())
-        .unwrap_or_default();
+    let kind = content_type.and_then(|kind| kind.split(';').next()).unwrap_or_default();
     match kind.trim() {
         "" | "application/json" => unreadable("the answer is no JSON"),
-        kind => unreadable(&format!(
-            "the answer is no JSON but {}",
-            text::clip(kind, 60)
-        )),
+        kind => unreadable(&format!("the answer is no JSON but {}", text::clip(kind, 60))),
     }
 }
 
 fn unreadable(why: &str) -> Body {
-    Body::Unreadable {
-        why: why.to_owned(),
-    }
+    Body::Unreadable { why: why.to_owned() }
 }
 
 /// Both known shapes, and the one that graphql-java gives by default; the first place that has a
@@ -130,24 +120,12 @@ fn graph_error(error: &Value) -> GraphError {
     let extensions = &error["extensions"];
     let classification = &extensions["classification"];
     let first = |places: &[&Value]| {
-        let word = places
-            .iter()
-            .find_map(|place| place.as_str())
-            .map(str::trim);
-        word.filter(|word| !word.is_empty())
-            .map(|word| text::clip(word, 100))
+        let word = places.iter().find_map(|place| place.as_str()).map(str::trim);
+        word.filter(|word| !word.is_empty()).map(|word| text::clip(word, 100))
     };
-    let message = error["message"]
-        .as_str()
-        .or(error.as_str())
-        .unwrap_or_default();
+    let message = error["message"].as_str().or(error.as_str()).unwrap_or_default();
     let mut read = GraphError {
-        error_type: first(&[
-            &classification["type"],
-            classification,
-            &extensions["errorType"],
-            &error["errorType"],
-        ]),
+        error_type: first(&[&classification["type"], classification, &extensions["errorType"], &error["errorType"]]),
         code: first(&[
             &classification["errorCode"],
             &classification["code"],
@@ -174,12 +152,7 @@ fn name_from_message(message: &str, read: &mut GraphError) {
             && word.starts_with(|first: char| first.is_ascii_uppercase())
             && word.chars().all(|char| char.is_ascii_alphanumeric())
     };
-    for name in message
-        .split(':')
-        .map(str::trim)
-        .take_while(is_name)
-        .take(2)
-    {
+    for name in message.split(':').map(str::trim).take_while(is_name).take(2) {
         if read.error_type.is_none() && (name.ends_with("Error") || name.ends_with("Exception")) {
             read.error_type = Some(text::clip(name, 100));
         } else if read.code.is_none() {
@@ -194,35 +167,19 @@ mod tests {
     use super::*;
 
     fn write(json: &str) -> Body {
-        parse(
-            Operation::UpdateOrder,
-            Some("application/json"),
-            json.as_bytes(),
-        )
+        parse(Operation::UpdateOrder, Some("application/json"), json.as_bytes())
     }
 
     #[test]
     fn only_the_promised_order_without_errors_is_an_order() {
         let order = |json| matches!(write(json), Body::Order(_));
         assert!(order(r#"{"data":{"updateOrder":{"order":{"id":"x"}}}}"#));
-        assert!(order(
-            r#"{"data":{"updateOrder":{"order":{"id":"x"}}},"errors":null}"#
-        ));
-        assert!(order(
-            r#"{"errors":[],"data":{"updateOrder":{"order":{}}},"extensions":{}}"#
-        ));
-        let read = parse(
-            Operation::ReadOrder,
-            None,
-            br#"{"data":{"order":{"id":"x"}}}"#,
-        );
+        assert!(order(r#"{"data":{"updateOrder":{"order":{"id":"x"}}},"errors":null}"#));
+        assert!(order(r#"{"errors":[],"data":{"updateOrder":{"order":{}}},"extensions":{}}"#));
+        let read = parse(Operation::ReadOrder, None, br#"{"data":{"order":{"id":"x"}}}"#);
         assert!(matches!(read, Body::Order(view) if view.id.as_deref() == Some("x")));
 
-        for null in [
-            r#"{"data":null}"#,
-            r#"{"data":{"updateOrder":null}}"#,
-            r#"{"data":{"updateOrder":{"order":null}}}"#,
-        ] {
+        for null in [r#"{"data":null}"#, r#"{"data":{"updateOrder":null}}"#, r#"{"data":{"updateOrder":{"order":null}}}"#] {
             assert_eq!(write(null), Body::NullOrder, "{null}");
         }
         for other in [
@@ -249,21 +206,12 @@ mod tests {
 
     #[test]
     fn unreadable_says_why_without_quoting() {
-        let html = parse(
-            Operation::ReadOrder,
-            Some("text/html; charset=utf-8"),
-            b"<p>secret",
-        );
+        let html = parse(Operation::ReadOrder, Some("text/html; charset=utf-8"), b"<p>secret");
         assert_eq!(html, unreadable("the answer is no JSON but text/html"));
-        let Body::Unreadable { why } =
-            write(r#"{"data":{"updateOrder":{"order":{"aliases":"Jane Doe"}}}}"#)
-        else {
+        let Body::Unreadable { why } = write(r#"{"data":{"updateOrder":{"order":{"aliases":"Jane Doe"}}}}"#) else {
             panic!("readable")
         };
-        assert!(
-            why.contains("invalid type") && !why.contains("Jane"),
-            "{why}"
-        );
+        assert!(why.contains("invalid type") && !why.contains("Jane"), "{why}");
     }
 
     #[test]
@@ -281,42 +229,20 @@ mod tests {
                 Some("InvalidRefundId"),
                 None,
             ),
-            (
-                r#"{"extensions":{"classification":"ThrottlingError"}}"#,
-                Some("ThrottlingError"),
-                None,
-                None,
-            ),
-            (
-                r#"{"extensions":{"errorType":"ConflictException","code":"Busy"}}"#,
-                Some("ConflictException"),
-                Some("Busy"),
-                None,
-            ),
-            (
-                r#"{"errorType":"MappingTemplate","errorInfo":null,"path":["order"]}"#,
-                Some("MappingTemplate"),
-                None,
-                None,
-            ),
+            (r#"{"extensions":{"classification":"ThrottlingError"}}"#, Some("ThrottlingError"), None, None),
+            (r#"{"extensions":{"errorType":"ConflictException","code":"Busy"}}"#, Some("ConflictException"), Some("Busy"), None),
+            (r#"{"errorType":"MappingTemplate","errorInfo":null,"path":["order"]}"#, Some("MappingTemplate"), None, None),
             (
                 r#"{"message":"ValidationError: InvalidAliasId: it is taken"}"#,
                 Some("ValidationError"),
                 Some("InvalidAliasId"),
                 None,
             ),
-            (
-                r#"{"message":"Something went wrong: badly"}"#,
-                None,
-                None,
-                None,
-            ),
+            (r#"{"message":"Something went wrong: badly"}"#, None, None, None),
             (r#""only a string""#, None, None, None),
             ("null", None, None, None),
         ] {
-            let Body::Errors { errors, .. } = write(&format!(r#"{{"errors":[{entry}]}}"#)) else {
-                panic!("{entry}")
-            };
+            let Body::Errors { errors, .. } = write(&format!(r#"{{"errors":[{entry}]}}"#)) else { panic!("{entry}") };
             assert_eq!(errors[0].error_type.as_deref(), error_type, "{entry}");
             assert_eq!(errors[0].code.as_deref(), code, "{entry}");
             assert_eq!(errors[0].other_code.as_deref(), other, "{entry}");

@@ -34,21 +34,9 @@ const MOST_BYTES: usize = 4 * 1024 * 1024;
 const TARGET_ID: HeaderName = HeaderName::from_static("x-api-target-id");
 const API_VERSION: HeaderName = HeaderName::from_static("x-api-version");
 /// Headers that HTTP or we need as they are.
-const FIXED: [&str; 6] = [
-    "accept",
-    "connection",
-    "content-length",
-    "content-type",
-    "host",
-    "transfer-encoding",
-];
+const FIXED: [&str; 6] = ["accept", "connection", "content-length", "content-type", "host", "transfer-encoding"];
 /// Where AWS and its like put the id that their support asks for.
-const REQUEST_IDS: [&str; 4] = [
-    "x-amzn-requestid",
-    "x-amz-request-id",
-    "x-request-id",
-    "x-amz-cf-id",
-];
+const REQUEST_IDS: [&str; 4] = ["x-amzn-requestid", "x-amz-request-id", "x-request-id", "x-amz-cf-id"];
 
 /// One target: where it is and what every request to it carries.
 #[derive(Debug, Clone)]
@@ -117,10 +105,7 @@ impl Client {
         }
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        for (name, value) in names
-            .into_iter()
-            .zip([&target.target_id, &target.api_version])
-        {
+        for (name, value) in names.into_iter().zip([&target.target_id, &target.api_version]) {
             let value = header_value(name.as_str(), value)?;
             if headers.insert(name.clone(), value).is_some() {
                 return Err(HeaderError::Reserved(name.to_string()));
@@ -129,14 +114,7 @@ impl Client {
         if headers.contains_key(&token_header) {
             return Err(HeaderError::Reserved(token_header.to_string()));
         }
-        Ok(Self {
-            http,
-            endpoint: target.endpoint,
-            token: target.token,
-            token_header,
-            headers,
-            read_form: AtomicUsize::new(0),
-        })
+        Ok(Self { http, endpoint: target.endpoint, token: target.token, token_header, headers, read_form: AtomicUsize::new(0) })
     }
 
     /// Calls `operation` with variables that are JSON already; they go out byte for byte. All of
@@ -152,38 +130,22 @@ impl Client {
     }
 
     /// Repeats a 401 once, where there is another token to try.
-    async fn authorised(
-        &self,
-        operation: Operation,
-        form: ReadForm,
-        variables: &str,
-        deadline: Instant,
-    ) -> Exchange {
+    async fn authorised(&self, operation: Operation, form: ReadForm, variables: &str, deadline: Instant) -> Exchange {
         let mut refused: Option<Exchange> = None;
         loop {
             let bearer = match timeout_at(deadline, self.token.get()).await {
                 Ok(Ok(bearer)) => bearer,
                 Ok(Err(error)) => {
-                    return refused.unwrap_or(Exchange::NotSent {
-                        why: NotSent::Token(error),
-                    });
+                    return refused.unwrap_or(Exchange::NotSent { why: NotSent::Token(error) });
                 }
                 Err(_) => {
-                    let late = Exchange::NotSent {
-                        why: NotSent::DeadlineBeforeSend,
-                    };
+                    let late = Exchange::NotSent { why: NotSent::DeadlineBeforeSend };
                     return refused.unwrap_or(late);
                 }
             };
-            let exchange = self
-                .send(operation, form, variables, &bearer, deadline)
-                .await;
+            let exchange = self.send(operation, form, variables, &bearer, deadline).await;
             match exchange {
-                Exchange::Answered {
-                    status: 401,
-                    ref body,
-                    ..
-                } if !shows_data(body) => {
+                Exchange::Answered { status: 401, ref body, .. } if !shows_data(body) => {
                     self.token.reject(bearer.generation);
                     if refused.replace(exchange.clone()).is_some() {
                         return exchange;
@@ -198,14 +160,7 @@ impl Client {
         }
     }
 
-    async fn send(
-        &self,
-        operation: Operation,
-        form: ReadForm,
-        variables: &str,
-        bearer: &Bearer,
-        deadline: Instant,
-    ) -> Exchange {
+    async fn send(&self, operation: Operation, form: ReadForm, variables: &str, bearer: &Bearer, deadline: Instant) -> Exchange {
         let (body, departure) = GuardedBody::new(operation.body(form, variables), deadline);
         let request = self
             .http
@@ -214,47 +169,24 @@ impl Client {
             .header(&self.token_header, bearer.header.clone())
             .body(reqwest::Body::wrap(body));
         let answer = async {
-            let response = request
-                .send()
-                .await
-                .map_err(|error| failed(&error, &departure, deadline))?;
-            receive(operation, response)
-                .await
-                .ok_or(Exchange::NoAnswer {
-                    why: NoAnswer::BrokenOff,
-                })
+            let response = request.send().await.map_err(|error| failed(&error, &departure, deadline))?;
+            receive(operation, response).await.ok_or(Exchange::NoAnswer { why: NoAnswer::BrokenOff })
         };
         match timeout_at(deadline, answer).await {
             Ok(Ok(exchange) | Err(exchange)) => exchange,
-            Err(_) if departure.left() => Exchange::NoAnswer {
-                why: NoAnswer::Timeout,
-            },
-            Err(_) => Exchange::NotSent {
-                why: NotSent::DeadlineBeforeSend,
-            },
+            Err(_) if departure.left() => Exchange::NoAnswer { why: NoAnswer::Timeout },
+            Err(_) => Exchange::NotSent { why: NotSent::DeadlineBeforeSend },
         }
     }
 
     /// Whether the read is to be tried in its next form, because BwP does not know a name in this
     /// one. It stays with the form that works.
     fn next_form(&self, operation: Operation, form: ReadForm, exchange: &Exchange) -> bool {
-        let Exchange::Answered {
-            body:
-                Body::Errors {
-                    errors,
-                    data_present: false,
-                },
-            ..
-        } = exchange
-        else {
+        let Exchange::Answered { body: Body::Errors { errors, data_present: false }, .. } = exchange else {
             return false;
         };
         let unknown_name = errors.iter().any(|error| {
-            let words = [
-                "orderLineItems",
-                "orderLineItemAmounts",
-                "packageInformationDetailsFor",
-            ];
+            let words = ["orderLineItems", "orderLineItemAmounts", "packageInformationDetailsFor"];
             words.iter().any(|word| error.message.contains(word))
         });
         let next = form.0 + 1;
@@ -268,14 +200,7 @@ impl Client {
 
 /// Whether an answer shows that something was done, whatever its status.
 fn shows_data(body: &Body) -> bool {
-    matches!(
-        body,
-        Body::Order(_)
-            | Body::Errors {
-                data_present: true,
-                ..
-            }
-    )
+    matches!(body, Body::Order(_) | Body::Errors { data_present: true, .. })
 }
 
 fn header_value(name: &str, value: &str) -> Result<HeaderValue, HeaderError> {
@@ -289,19 +214,11 @@ fn header_value(name: &str, value: &str) -> Result<HeaderValue, HeaderError> {
 /// An error before an answer began. Whether the body left decides, not the kind of the error.
 fn failed(error: &reqwest::Error, departure: &Departure, deadline: Instant) -> Exchange {
     if departure.left() {
-        let why = if error.is_timeout() {
-            NoAnswer::Timeout
-        } else {
-            NoAnswer::Reset
-        };
+        let why = if error.is_timeout() { NoAnswer::Timeout } else { NoAnswer::Reset };
         return Exchange::NoAnswer { why };
     }
     let late = Instant::now() >= deadline;
-    let why = if late {
-        NotSent::DeadlineBeforeSend
-    } else {
-        NotSent::Connect
-    };
+    let why = if late { NotSent::DeadlineBeforeSend } else { NotSent::Connect };
     Exchange::NotSent { why }
 }
 
@@ -313,13 +230,9 @@ async fn receive(operation: Operation, response: reqwest::Response) -> Option<Ex
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let body = match transport::read(response, MOST_BYTES).await {
         Limited::Whole(bytes) => answer::parse(operation, header("content-type"), &bytes),
-        Limited::TooLong => Body::Unreadable {
-            why: "the answer is longer than 4 MiB".to_owned(),
-        },
+        Limited::TooLong => Body::Unreadable { why: "the answer is longer than 4 MiB".to_owned() },
         Limited::BrokenOff if status.is_success() => return None,
-        Limited::BrokenOff => Body::Unreadable {
-            why: "the answer broke off".to_owned(),
-        },
+        Limited::BrokenOff => Body::Unreadable { why: "the answer broke off".to_owned() },
     };
     let request_id = REQUEST_IDS.iter().find_map(|name| header(name));
     Some(Exchange::Answered {

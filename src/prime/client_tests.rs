@@ -45,24 +45,13 @@ async fn server(api: Vec<Act>, token: Vec<Act>) -> Server {
     Server { address, seen }
 }
 
-async fn serve(
-    mut socket: TcpStream,
-    scripts: Arc<(Vec<Act>, Vec<Act>)>,
-    log: Arc<Mutex<Vec<String>>>,
-) {
+async fn serve(mut socket: TcpStream, scripts: Arc<(Vec<Act>, Vec<Act>)>, log: Arc<Mutex<Vec<String>>>) {
     while let Some(request) = request(&mut socket).await {
         let act = {
             let mut log = log.lock().unwrap();
             let path = request.split_whitespace().nth(1).unwrap().to_owned();
-            let script = if path == "/token" {
-                &scripts.1
-            } else {
-                &scripts.0
-            };
-            let number = log
-                .iter()
-                .filter(|seen| seen.contains(&format!("POST {path} ")))
-                .count();
+            let script = if path == "/token" { &scripts.1 } else { &scripts.0 };
+            let number = log.iter().filter(|seen| seen.contains(&format!("POST {path} "))).count();
             log.push(request);
             script[number.min(script.len() - 1)].clone()
         };
@@ -90,12 +79,7 @@ async fn request(socket: &mut TcpStream) -> Option<String> {
     loop {
         let text = String::from_utf8_lossy(&read).into_owned();
         if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let length = head.lines().find_map(|line| {
-                line.to_lowercase()
-                    .strip_prefix("content-length: ")?
-                    .parse()
-                    .ok()
-            });
+            let length = head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
             if body.len() >= length.unwrap_or(0) {
                 return Some(text);
             }
@@ -123,10 +107,7 @@ impl Server {
     fn seen(&self, path: &str) -> Vec<String> {
         let wanted = format!("POST {path} ");
         let seen = self.seen.lock().unwrap();
-        seen.iter()
-            .filter(|seen| seen.starts_with(&wanted))
-            .cloned()
-            .collect()
+        seen.iter().filter(|seen| seen.starts_with(&wanted)).cloned().collect()
     }
 
     fn client_with(&self, headers: &[(&str, &str)]) -> Result<Client, HeaderError> {
@@ -150,31 +131,19 @@ impl Server {
     async fn call(&self, operation: Operation, within: u64) -> Exchange {
         let deadline = Instant::now() + Duration::from_millis(within);
         let client = self.client_with(&[]).unwrap();
-        client
-            .call(operation, r#"{"amount":38.790}"#, deadline)
-            .await
+        client.call(operation, r#"{"amount":38.790}"#, deadline).await
     }
 }
 
 async fn update(api: Act) -> Exchange {
-    server(vec![api], tokens())
-        .await
-        .call(Operation::UpdateOrder, 5_000)
-        .await
+    server(vec![api], tokens()).await.call(Operation::UpdateOrder, 5_000).await
 }
 
 #[tokio::test]
 async fn a_call_carries_what_bwp_wants() {
     let server = server(vec![ok(ORDER)], tokens()).await;
     let exchange = server.call(Operation::UpdateOrder, 5_000).await;
-    assert!(matches!(
-        &exchange,
-        Exchange::Answered {
-            status: 200,
-            body: Body::Order(_),
-            ..
-        }
-    ));
+    assert!(matches!(&exchange, Exchange::Answered { status: 200, body: Body::Order(_), .. }));
     let request = &server.seen("/graphql")[0];
     for line in [
         "authorization: Bearer tok-0",
@@ -183,10 +152,7 @@ async fn a_call_carries_what_bwp_wants() {
         "content-type: application/json",
         "accept: application/json",
     ] {
-        assert!(
-            request.contains(&format!("{line}\r\n")),
-            "{line} in {request}"
-        );
+        assert!(request.contains(&format!("{line}\r\n")), "{line} in {request}");
     }
     assert!(request.ends_with(r#""operationName":"updateOrder","variables":{"amount":38.790}}"#));
     let form = "grant_type=client_credentials&client_id=client+1&client_secret=s3cret%26";
@@ -196,19 +162,10 @@ async fn a_call_carries_what_bwp_wants() {
 #[tokio::test]
 async fn headers_can_be_added_and_ours_renamed() {
     let server = server(vec![ok(ORDER)], tokens()).await;
-    let headers = [
-        ("X-Omni-TargetId", "{target_id}"),
-        ("x-api-access-key", "k3y"),
-    ];
+    let headers = [("X-Omni-TargetId", "{target_id}"), ("x-api-access-key", "k3y")];
     let client = server.client_with(&headers).unwrap();
     assert!(!format!("{client:?}").contains("k3y"));
-    client
-        .call(
-            Operation::UpdateOrder,
-            "{}",
-            Instant::now() + Duration::from_secs(5),
-        )
-        .await;
+    client.call(Operation::UpdateOrder, "{}", Instant::now() + Duration::from_secs(5)).await;
     let request = &server.seen("/graphql")[0];
     assert!(request.contains("x-omni-targetid: bp-1\r\n"));
     assert!(request.contains("x-api-access-key: k3y\r\n"));
@@ -219,36 +176,18 @@ async fn headers_can_be_added_and_ours_renamed() {
     assert!(refused(&[("x-key", "k3y\n")]).contains("x-key"));
     assert!(!refused(&[("x-key", "k3y\n")]).contains("k3y"));
     for reserved in ["authorization", "x-api-version", "Content-Type"] {
-        assert!(
-            refused(&[(reserved, "x")]).contains("set by the program"),
-            "{reserved}"
-        );
+        assert!(refused(&[(reserved, "x")]).contains("set by the program"), "{reserved}");
     }
 }
 
 #[tokio::test]
 async fn what_was_read_and_not_answered_may_have_been_applied() {
-    assert_eq!(
-        update(Act::Close).await,
-        Exchange::NoAnswer {
-            why: NoAnswer::Reset
-        }
-    );
+    assert_eq!(update(Act::Close).await, Exchange::NoAnswer { why: NoAnswer::Reset });
     let broken = update(Act::BreakOff("200 OK")).await;
-    assert_eq!(
-        broken,
-        Exchange::NoAnswer {
-            why: NoAnswer::BrokenOff
-        }
-    );
+    assert_eq!(broken, Exchange::NoAnswer { why: NoAnswer::BrokenOff });
     let server = server(vec![Act::Silence], tokens()).await;
     let silent = server.call(Operation::UpdateOrder, 300).await;
-    assert_eq!(
-        silent,
-        Exchange::NoAnswer {
-            why: NoAnswer::Timeout
-        }
-    );
+    assert_eq!(silent, Exchange::NoAnswer { why: NoAnswer::Timeout });
     assert_eq!(server.seen("/graphql").len(), 1, "nothing is repeated");
 }
 
@@ -262,31 +201,17 @@ async fn without_a_connection_nothing_left() {
     client.endpoint = format!("http://{gone}/graphql").parse().unwrap();
     let deadline = Instant::now() + Duration::from_secs(5);
     let refused = client.call(Operation::UpdateOrder, "{}", deadline).await;
-    assert_eq!(
-        refused,
-        Exchange::NotSent {
-            why: NotSent::Connect
-        }
-    );
+    assert_eq!(refused, Exchange::NotSent { why: NotSent::Connect });
     // plain text where TLS is spoken
-    client.endpoint = format!("https://{}/graphql", server.address)
-        .parse()
-        .unwrap();
+    client.endpoint = format!("https://{}/graphql", server.address).parse().unwrap();
     let handshake = client.call(Operation::UpdateOrder, "{}", deadline).await;
-    assert_eq!(
-        handshake,
-        Exchange::NotSent {
-            why: NotSent::Connect
-        }
-    );
+    assert_eq!(handshake, Exchange::NotSent { why: NotSent::Connect });
 }
 
 #[tokio::test]
 async fn a_deadline_before_the_body_is_written_means_not_sent() {
     let slow = server(vec![ok(ORDER)], vec![Act::Silence]).await;
-    let late = Exchange::NotSent {
-        why: NotSent::DeadlineBeforeSend,
-    };
+    let late = Exchange::NotSent { why: NotSent::DeadlineBeforeSend };
     assert_eq!(slow.call(Operation::UpdateOrder, 100).await, late);
     assert!(slow.seen("/graphql").is_empty());
     // with a token at hand, and the deadline passed, as after a stop of the process
@@ -294,9 +219,7 @@ async fn a_deadline_before_the_body_is_written_means_not_sent() {
     let client = server.client_with(&[]).unwrap();
     let bearer = client.token.get().await.unwrap();
     let past = Instant::now();
-    let sent = client
-        .send(Operation::UpdateOrder, ReadForm(0), "{}", &bearer, past)
-        .await;
+    let sent = client.send(Operation::UpdateOrder, ReadForm(0), "{}", &bearer, past).await;
     assert_eq!(sent, late);
 }
 
@@ -305,11 +228,7 @@ fn a_body_leaves_before_its_deadline_and_only_if_it_was_not_withdrawn() {
     use http_body::Body as _;
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     let later = Instant::now() + Duration::from_secs(60);
-    for (deadline, withdrawn, leaves) in [
-        (later, false, true),
-        (later, true, false),
-        (Instant::now(), false, false),
-    ] {
+    for (deadline, withdrawn, leaves) in [(later, false, true), (later, true, false), (Instant::now(), false, false)] {
         let (mut body, departure) = GuardedBody::new("{}".into(), deadline);
         assert!(!withdrawn || !departure.left());
         let frame = std::pin::Pin::new(&mut body).poll_frame(&mut context);
@@ -320,19 +239,8 @@ fn a_body_leaves_before_its_deadline_and_only_if_it_was_not_withdrawn() {
 
 #[tokio::test]
 async fn failures_keep_their_status_and_their_wish() {
-    let busy = Act::Answer(
-        "503 Busy\r\nretry-after: 7\r\nx-amzn-requestid: r-1\r\ncontent-type: text/html",
-        "<p>".to_owned(),
-    );
-    let Exchange::Answered {
-        status: 503,
-        retry_after,
-        body,
-        request_id,
-    } = update(busy).await
-    else {
-        panic!("no answer")
-    };
+    let busy = Act::Answer("503 Busy\r\nretry-after: 7\r\nx-amzn-requestid: r-1\r\ncontent-type: text/html", "<p>".to_owned());
+    let Exchange::Answered { status: 503, retry_after, body, request_id } = update(busy).await else { panic!("no answer") };
     assert_eq!(retry_after, Some(RetryAfter::Seconds(7)));
     assert_eq!(request_id.as_deref(), Some("r-1"));
     assert!(matches!(body, Body::Unreadable { why } if why.contains("text/html")));
@@ -366,33 +274,21 @@ async fn a_401_is_repeated_once_with_a_new_token() {
         third,
         Exchange::NotSent { why: NotSent::Token(TokenError::BackingOff { cause: found, .. }) } if found == cause
     ));
-    assert_eq!(
-        server.seen("/token").len(),
-        3,
-        "and no storm on the token endpoint"
-    );
+    assert_eq!(server.seen("/token").len(), 3, "and no storm on the token endpoint");
 }
 
 #[tokio::test]
 async fn a_refused_token_request_tells_its_kind_and_no_secret() {
     for (act, failure) in [
         (status("400 Bad"), TokenFailure::Refused { status: 400 }),
-        (
-            status("302 Found\r\nlocation: /"),
-            TokenFailure::Refused { status: 302 },
-        ),
+        (status("302 Found\r\nlocation: /"), TokenFailure::Refused { status: 302 }),
         (ok("<html>"), TokenFailure::Unreadable),
         (Act::Close, TokenFailure::Unreachable),
     ] {
         let server = server(vec![ok(ORDER)], vec![act]).await;
         let exchange = server.call(Operation::UpdateOrder, 5_000).await;
         let error = TokenError::Failed(failure);
-        assert_eq!(
-            exchange,
-            Exchange::NotSent {
-                why: NotSent::Token(error)
-            }
-        );
+        assert_eq!(exchange, Exchange::NotSent { why: NotSent::Token(error) });
         assert!(!format!("{exchange:?} {error}").contains("s3cret"));
     }
 }
@@ -406,13 +302,7 @@ async fn the_read_finds_the_form_that_bwp_knows_and_stays_with_it() {
     for _ in 0..2 {
         let deadline = Instant::now() + Duration::from_secs(5);
         let exchange = client.call(Operation::ReadOrder, "{}", deadline).await;
-        assert!(matches!(
-            exchange,
-            Exchange::Answered {
-                body: Body::Order(_),
-                ..
-            }
-        ));
+        assert!(matches!(exchange, Exchange::Answered { body: Body::Order(_), .. }));
     }
     let forms: Vec<bool> = server
         .seen("/graphql")
@@ -423,12 +313,6 @@ async fn the_read_finds_the_form_that_bwp_knows_and_stays_with_it() {
     // all forms refused: the answer is told, and it ends
     let hopeless = self::server(vec![ok(unknown)], tokens()).await;
     let exchange = hopeless.call(Operation::ReadOrder, 5_000).await;
-    assert!(matches!(
-        exchange,
-        Exchange::Answered {
-            body: Body::Errors { .. },
-            ..
-        }
-    ));
+    assert!(matches!(exchange, Exchange::Answered { body: Body::Errors { .. }, .. }));
     assert_eq!(hopeless.seen("/graphql").len(), READ_ORDER.len());
 }

@@ -111,10 +111,7 @@ mod tests {
         for (value, read) in [
             ("120", Some(RetryAfter::Seconds(120))),
             (" 0 ", Some(RetryAfter::Seconds(0))),
-            (
-                "99999999999999999999999",
-                Some(RetryAfter::Seconds(u64::MAX)),
-            ),
+            ("99999999999999999999999", Some(RetryAfter::Seconds(u64::MAX))),
             ("Sun, 06 Nov 1994 08:49:37 GMT", Some(moment)),
             ("Sunday, 06-Nov-94 08:49:37 GMT", Some(moment)),
             ("Sun Nov  6 08:49:37 1994", Some(moment)),
@@ -128,9 +125,6 @@ mod tests {
         let now = "2025-01-01T00:00:00Z".parse().unwrap();
         let later = "2025-01-01T00:02:00Z".parse::<DateTime<Utc>>().unwrap();
         assert_eq!(RetryAfter::Seconds(120).until(now), later);
-        assert_eq!(
-            RetryAfter::Seconds(u64::MAX).until(now),
-            DateTime::<Utc>::MAX_UTC
-        );
+        assert_eq!(RetryAfter::Seconds(u64::MAX).until(now), DateTime::<Utc>::MAX_UTC);
     }
 }

@@ -61,39 +61,22 @@ pub(super) struct Denied {
 
 impl From<TokenFailure> for Denied {
     fn from(failure: TokenFailure) -> Self {
-        Self {
-            failure,
-            at_least: Duration::ZERO,
-        }
+        Self { failure, at_least: Duration::ZERO }
     }
 }
 
 pub(super) async fn ask(http: &reqwest::Client, who: &Credentials) -> Result<Granted, Denied> {
     let secret = (who.secret)();
-    let form = [
-        ("grant_type", "client_credentials"),
-        ("client_id", &who.client_id),
-        ("client_secret", secret.expose_secret()),
-    ];
-    let request = http
-        .post(who.token_endpoint.clone())
-        .timeout(TIMEOUT)
-        .form(&form);
-    let response = request
-        .send()
-        .await
-        .map_err(|_| TokenFailure::Unreachable)?;
+    let form = [("grant_type", "client_credentials"), ("client_id", &who.client_id), ("client_secret", secret.expose_secret())];
+    let request = http.post(who.token_endpoint.clone()).timeout(TIMEOUT).form(&form);
+    let response = request.send().await.map_err(|_| TokenFailure::Unreachable)?;
     let status = response.status();
     if !status.is_success() {
         let now = Utc::now();
         let floor = RetryAfter::from_headers(response.headers()).map(|wish| wish.until(now) - now);
         return Err(Denied {
-            failure: TokenFailure::Refused {
-                status: status.as_u16(),
-            },
-            at_least: floor
-                .and_then(|floor| floor.to_std().ok())
-                .unwrap_or_default(),
+            failure: TokenFailure::Refused { status: status.as_u16() },
+            at_least: floor.and_then(|floor| floor.to_std().ok()).unwrap_or_default(),
         });
     }
     match transport::read(response, MOST_BYTES).await {
@@ -105,9 +88,7 @@ pub(super) async fn ask(http: &reqwest::Client, who: &Credentials) -> Result<Gra
 
 fn read(bytes: &[u8]) -> Option<Granted> {
     let answer: Value = serde_json::from_slice(bytes).ok()?;
-    let token = answer["access_token"]
-        .as_str()
-        .filter(|token| !token.is_empty())?;
+    let token = answer["access_token"].as_str().filter(|token| !token.is_empty())?;
     let mut header = HeaderValue::try_from(format!("Bearer {token}")).ok()?;
     header.set_sensitive(true);
     let life = match &answer["expires_in"] {
@@ -116,10 +97,7 @@ fn read(bytes: &[u8]) -> Option<Granted> {
         _ => None,
     };
     let life = life.unwrap_or(USUAL_LIFE).clamp(1, LONGEST_LIFE);
-    Some(Granted {
-        header,
-        life: Duration::from_secs(life),
-    })
+    Some(Granted { header, life: Duration::from_secs(life) })
 }
 
 #[cfg(test)]
@@ -130,24 +108,12 @@ mod tests {
     #[test]
     fn a_token_is_read_and_never_shown() {
         let life = |json: &str| read(json.as_bytes()).map(|granted| granted.life.as_secs());
-        assert_eq!(
-            life(r#"{"access_token":"t","expires_in":900,"scope":"x"}"#),
-            Some(900)
-        );
+        assert_eq!(life(r#"{"access_token":"t","expires_in":900,"scope":"x"}"#), Some(900));
         assert_eq!(life(r#"{"access_token":"t","expires_in":"60"}"#), Some(60));
         assert_eq!(life(r#"{"access_token":"t"}"#), Some(USUAL_LIFE));
         assert_eq!(life(r#"{"access_token":"t","expires_in":0}"#), Some(1));
-        assert_eq!(
-            life(r#"{"access_token":"t","expires_in":1e30}"#),
-            Some(LONGEST_LIFE)
-        );
-        for none in [
-            "",
-            "<html>",
-            "{}",
-            r#"{"access_token":""}"#,
-            r#"{"access_token":"a\nb"}"#,
-        ] {
+        assert_eq!(life(r#"{"access_token":"t","expires_in":1e30}"#), Some(LONGEST_LIFE));
+        for none in ["", "<html>", "{}", r#"{"access_token":""}"#, r#"{"access_token":"a\nb"}"#] {
             assert!(read(none.as_bytes()).is_none(), "{none}");
         }
         let granted = read(br#"{"access_token":"t0ps3cret"}"#).unwrap();

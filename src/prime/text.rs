@@ -2,11 +2,7 @@
 
 /// At most `most` characters, without control characters.
 pub(super) fn clip(words: &str, most: usize) -> String {
-    let mut clipped: String = words
-        .chars()
-        .filter(|char| !char.is_control())
-        .take(most)
-        .collect();
+    let mut clipped: String = words.chars().filter(|char| !char.is_control()).take(most).collect();
     if words.chars().nth(most).is_some() {
         clipped.push('…');
     }
@@ -21,10 +17,7 @@ pub(super) fn safe(words: &str) -> String {
         .split_whitespace()
         .map(|word| {
             let hide = after_bearer || is_private(word);
-            after_bearer = word
-                .trim_end_matches(':')
-                .to_lowercase()
-                .ends_with("bearer");
+            after_bearer = word.trim_end_matches(':').to_lowercase().ends_with("bearer");
             if hide { "***" } else { word }
         })
         .collect();
@@ -35,10 +28,7 @@ pub(super) fn safe(words: &str) -> String {
 /// shorter).
 fn is_private(word: &str) -> bool {
     let jwt = word.contains("eyJ") && word.len() > 20;
-    let long = word.len() > 64
-        && !word
-            .chars()
-            .all(|char| char.is_ascii_hexdigit() || char == '"');
+    let long = word.len() > 64 && !word.chars().all(|char| char.is_ascii_hexdigit() || char == '"');
     word.contains('@') || word.contains("Atza|") || jwt || long
 }
 
@@ -52,10 +42,7 @@ mod tests {
         assert_eq!(safe("token Bearer abc rest"), "token Bearer *** rest");
         assert_eq!(safe("Authorization:Bearer abc"), "Authorization:Bearer ***");
         assert_eq!(safe("mail jane@example.com\nunknown"), "mail *** unknown");
-        assert_eq!(
-            safe(&format!("refund {id} unknown")),
-            format!("refund {id} unknown")
-        );
+        assert_eq!(safe(&format!("refund {id} unknown")), format!("refund {id} unknown"));
         assert_eq!(safe(&format!("x {}", "Q".repeat(65))), "x ***");
         assert_eq!(safe("saw eyJhbGciOiJIUzI1NiJ9.e30.abc"), "saw ***");
         assert_eq!(safe(&"a b".repeat(200)).chars().count(), 301);

@@ -123,10 +123,7 @@ impl TokenCache {
     }
 
     fn asking(ask: impl Fn() -> Asking + Send + Sync + 'static) -> Arc<Self> {
-        Arc::new(Self {
-            ask: Box::new(ask),
-            state: Mutex::default(),
-        })
+        Arc::new(Self { ask: Box::new(ask), state: Mutex::default() })
     }
 
     /// The cached token, or the one that is being asked for.
@@ -135,14 +132,8 @@ impl TokenCache {
             Look::Ready(result) => return result,
             Look::Wait(flight) => flight,
         };
-        let landed = flight
-            .wait_for(Option::is_some)
-            .await
-            .ok()
-            .and_then(|landed| landed.clone());
-        landed
-            .unwrap_or(Err(TokenFailure::Unreachable))
-            .map_err(TokenError::Failed)
+        let landed = flight.wait_for(Option::is_some).await.ok().and_then(|landed| landed.clone());
+        landed.unwrap_or(Err(TokenFailure::Unreachable)).map_err(TokenError::Failed)
     }
 
     /// Whether a token can be had, for `doctor`.
@@ -154,11 +145,7 @@ impl TokenCache {
     /// second refusal in a row closes the way to the token endpoint for a while.
     pub(super) fn reject(&self, generation: u64) {
         let mut state = self.lock();
-        if state
-            .held
-            .as_ref()
-            .is_some_and(|held| held.bearer.generation == generation)
-        {
+        if state.held.as_ref().is_some_and(|held| held.bearer.generation == generation) {
             state.held = None;
             state.rejections = state.rejections.saturating_add(1);
             if let Some(earlier) = state.rejections.checked_sub(2) {
@@ -170,11 +157,7 @@ impl TokenCache {
     /// The API took this token.
     pub(super) fn accept(&self, generation: u64) {
         let mut state = self.lock();
-        if state
-            .held
-            .as_ref()
-            .is_some_and(|held| held.bearer.generation == generation)
-        {
+        if state.held.as_ref().is_some_and(|held| held.bearer.generation == generation) {
             state.rejections = 0;
         }
     }
@@ -196,9 +179,7 @@ impl TokenCache {
         }
         match (&state.flight, closed) {
             (Some(flight), _) => Look::Wait(flight.clone()),
-            (None, Some((until, cause))) => {
-                Look::Ready(Err(TokenError::BackingOff { until, cause }))
-            }
+            (None, Some((until, cause))) => Look::Ready(Err(TokenError::BackingOff { until, cause })),
             (None, None) => Look::Wait(self.launch(&mut state)),
         }
     }
@@ -222,20 +203,13 @@ impl TokenCache {
 }
 
 impl State {
-    fn land(
-        &mut self,
-        started: Instant,
-        result: Result<Granted, Denied>,
-    ) -> Result<Bearer, TokenFailure> {
+    fn land(&mut self, started: Instant, result: Result<Granted, Denied>) -> Result<Bearer, TokenFailure> {
         self.flight = None;
         match result {
             Ok(granted) => {
                 self.failures = 0;
                 self.generation += 1;
-                let bearer = Bearer {
-                    header: granted.header,
-                    generation: self.generation,
-                };
+                let bearer = Bearer { header: granted.header, generation: self.generation };
                 let life = granted.life;
                 self.held = Some(Held {
                     bearer: bearer.clone(),
@@ -255,11 +229,7 @@ impl State {
 
     fn close(&mut self, wait: Duration, cause: TokenFailure) {
         let wait = wait.min(Duration::from_secs(86_400 * 365));
-        self.closed = Some(Closed {
-            until: Instant::now() + wait,
-            shown: Utc::now() + wait,
-            cause,
-        });
+        self.closed = Some(Closed { until: Instant::now() + wait, shown: Utc::now() + wait, cause });
     }
 }
 
@@ -272,9 +242,7 @@ impl std::fmt::Debug for TokenCache {
 /// 1 s, 2 s, 4 s ... 60 s, a little more by chance.
 fn delay(earlier: u32) -> Duration {
     let plain = Duration::from_secs(1 << earlier.min(6));
-    plain
-        .mul_f64(1.0 + 0.25 * fastrand::f64())
-        .min(LONGEST_DELAY)
+    plain.mul_f64(1.0 + 0.25 * fastrand::f64()).min(LONGEST_DELAY)
 }
 
 /// The caches of all targets, one per pair of token endpoint and client id.
@@ -286,18 +254,12 @@ pub struct TokenCaches {
 impl TokenCaches {
     /// None yet; all will use this HTTP client.
     pub fn new(http: reqwest::Client) -> Self {
-        Self {
-            http,
-            known: HashMap::new(),
-        }
+        Self { http, known: HashMap::new() }
     }
 
     /// The cache for these credentials; the first secret that came for a pair is used.
     pub fn shared(&mut self, credentials: Credentials) -> Arc<TokenCache> {
-        let pair = (
-            credentials.token_endpoint.to_string(),
-            credentials.client_id.clone(),
-        );
+        let pair = (credentials.token_endpoint.to_string(), credentials.client_id.clone());
         let new = || TokenCache::new(self.http.clone(), credentials);
         Arc::clone(self.known.entry(pair).or_insert_with(new))
     }

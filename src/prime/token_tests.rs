@@ -24,10 +24,7 @@ fn endpoint(script: Vec<Result<u64, Denied>>) -> Endpoint {
                     header: HeaderValue::try_from(format!("Bearer t{number}")).unwrap(),
                     life: Duration::from_secs(*life),
                 }),
-                Err(denied) => Err(Denied {
-                    failure: denied.failure,
-                    at_least: denied.at_least,
-                }),
+                Err(denied) => Err(Denied { failure: denied.failure, at_least: denied.at_least }),
             }
         })
     });
@@ -80,11 +77,7 @@ async fn a_token_is_renewed_early_without_making_anybody_wait() {
     endpoint.cache.get().await.unwrap();
     assert_eq!(endpoint.asked(), 1, "not before 80 % of its life");
     pass(900.0 * 0.12).await;
-    assert_eq!(
-        endpoint.cache.get().await.unwrap().generation,
-        1,
-        "the old one serves meanwhile"
-    );
+    assert_eq!(endpoint.cache.get().await.unwrap().generation, 1, "the old one serves meanwhile");
     tokio::time::sleep(Duration::from_millis(60)).await;
     assert_eq!(endpoint.cache.get().await.unwrap().generation, 2);
     assert_eq!(endpoint.asked(), 2);
@@ -113,11 +106,7 @@ async fn only_the_rejected_token_is_dropped() {
     for _ in 0..100 {
         endpoint.cache.reject(first.generation);
     }
-    assert_eq!(
-        endpoint.cache.get().await.unwrap().generation,
-        2,
-        "a late 401 of the old one"
-    );
+    assert_eq!(endpoint.cache.get().await.unwrap().generation, 2, "a late 401 of the old one");
     assert_eq!(endpoint.asked(), 2);
 }
 
@@ -129,21 +118,12 @@ async fn tokens_that_the_api_refuses_one_after_another_close_the_way() {
         endpoint.cache.reject(bearer.generation);
     }
     let closed = endpoint.cache.get().await.unwrap_err();
-    assert!(matches!(
-        closed,
-        TokenError::BackingOff {
-            cause: TokenFailure::Rejected,
-            ..
-        }
-    ));
+    assert!(matches!(closed, TokenError::BackingOff { cause: TokenFailure::Rejected, .. }));
     pass(1.3).await;
     let bearer = endpoint.cache.get().await.unwrap();
     endpoint.cache.accept(bearer.generation);
     endpoint.cache.reject(bearer.generation);
-    assert!(
-        endpoint.cache.get().await.is_ok(),
-        "after an accepted one it begins anew"
-    );
+    assert!(endpoint.cache.get().await.is_ok(), "after an accepted one it begins anew");
 }
 
 #[tokio::test(start_paused = true)]
@@ -152,18 +132,12 @@ async fn refused_requests_back_off_from_1_to_60_seconds() {
     let mut asked = 0;
     for earlier in 0..9u32 {
         let failed = endpoint.cache.get().await.unwrap_err();
-        assert_eq!(
-            failed,
-            TokenError::Failed(TokenFailure::Refused { status: 401 })
-        );
+        assert_eq!(failed, TokenError::Failed(TokenFailure::Refused { status: 401 }));
         asked += 1;
         let least = f64::from(1 << earlier.min(6)).min(60.0);
         pass(least - 0.01).await;
         let closed = endpoint.cache.get().await.unwrap_err();
-        assert!(
-            matches!(closed, TokenError::BackingOff { .. }),
-            "after {earlier}"
-        );
+        assert!(matches!(closed, TokenError::BackingOff { .. }), "after {earlier}");
         assert_eq!(endpoint.asked(), asked);
         pass(0.02 + (least * 0.25).min(60.0 - least)).await;
     }
@@ -171,17 +145,12 @@ async fn refused_requests_back_off_from_1_to_60_seconds() {
 
 #[tokio::test(start_paused = true)]
 async fn the_endpoints_wish_is_a_floor_and_success_forgets() {
-    let wish = Denied {
-        failure: TokenFailure::Refused { status: 429 },
-        at_least: Duration::from_secs(300),
-    };
+    let wish = Denied { failure: TokenFailure::Refused { status: 429 }, at_least: Duration::from_secs(300) };
     let endpoint = endpoint(vec![Err(wish), Ok(900)]);
     let begun = Utc::now();
     endpoint.cache.get().await.unwrap_err();
     pass(299.0).await;
-    let TokenError::BackingOff { until, .. } = endpoint.cache.get().await.unwrap_err() else {
-        panic!("it asked again")
-    };
+    let TokenError::BackingOff { until, .. } = endpoint.cache.get().await.unwrap_err() else { panic!("it asked again") };
     assert!((299..=301).contains(&(until - begun).num_seconds()));
     pass(1.1).await;
     assert!(endpoint.cache.get().await.is_ok());
@@ -211,10 +180,7 @@ fn targets_with_the_same_pair_share_one() {
         client_id: client_id.to_owned(),
         secret: Arc::new(|| "s3cret".into()),
     };
-    let (one, same) = (
-        caches.shared(credentials("a")),
-        caches.shared(credentials("a")),
-    );
+    let (one, same) = (caches.shared(credentials("a")), caches.shared(credentials("a")));
     assert!(Arc::ptr_eq(&one, &same));
     assert!(!Arc::ptr_eq(&one, &caches.shared(credentials("b"))));
     assert!(!format!("{:?} {one:?}", credentials("a")).contains("s3cret"));

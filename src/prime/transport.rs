@@ -56,9 +56,7 @@ impl Departure {
     }
 
     fn decide(&self, wanted: u8) -> u8 {
-        let decided = self
-            .0
-            .compare_exchange(WAITING, wanted, Ordering::AcqRel, Ordering::Acquire);
+        let decided = self.0.compare_exchange(WAITING, wanted, Ordering::AcqRel, Ordering::Acquire);
         decided.err().unwrap_or(wanted)
     }
 }
@@ -78,14 +76,7 @@ pub(super) struct Withdrawn;
 impl GuardedBody {
     pub(super) fn new(bytes: Bytes, deadline: Instant) -> (Self, Departure) {
         let departure = Departure::default();
-        (
-            Self {
-                bytes: Some(bytes),
-                departure: departure.clone(),
-                deadline,
-            },
-            departure,
-        )
+        (Self { bytes: Some(bytes), departure: departure.clone(), deadline }, departure)
     }
 }
 
@@ -93,18 +84,11 @@ impl Body for GuardedBody {
     type Data = Bytes;
     type Error = Withdrawn;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Withdrawn>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Withdrawn>>> {
         let Some(bytes) = self.bytes.take() else {
             return Poll::Ready(None);
         };
-        let wanted = if Instant::now() < self.deadline {
-            LEFT
-        } else {
-            WITHDRAWN
-        };
+        let wanted = if Instant::now() < self.deadline { LEFT } else { WITHDRAWN };
         Poll::Ready(Some(match self.departure.decide(wanted) {
             LEFT => Ok(Frame::data(bytes)),
             _ => Err(Withdrawn),

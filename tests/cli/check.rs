@@ -22,12 +22,7 @@ fn check(config: &str, environment: &[(&str, &str)], arguments: &[&str]) -> Run 
     let mut arguments = arguments.to_vec();
     arguments.extend(["check", "--config", config]);
     let run = run(command(&arguments).envs(environment.iter().copied()));
-    assert!(
-        !run.out.contains("hunter2") && !run.err.contains("hunter2"),
-        "{}{}",
-        run.out,
-        run.err
-    );
+    assert!(!run.out.contains("hunter2") && !run.err.contains("hunter2"), "{}{}", run.out, run.err);
     run
 }
 
@@ -39,11 +34,7 @@ fn good(name: &str) -> String {
 fn nothing_configured_is_refused() {
     let run = run(&mut command(&["check"]));
     assert_eq!((run.code, run.out.as_str()), (2, ""));
-    assert!(
-        run.err.starts_with("error: database.url is not set"),
-        "{}",
-        run.err
-    );
+    assert!(run.err.starts_with("error: database.url is not set"), "{}", run.err);
 }
 
 #[test]
@@ -59,63 +50,23 @@ fn what_would_start_is_fine_and_shown_with_its_sources() {
     assert_eq!((run.code, run.err.as_str()), (0, ""), "{}", run.err);
     for (key, value, source) in [
         ("kafka.brokers", "\"127.0.0.1:9092\"", "default".to_owned()),
-        (
-            "kafka.group_id",
-            "\"from-env\"",
-            "environment variable BWP_SYNC__KAFKA__GROUP_ID".to_owned(),
-        ),
-        (
-            "kafka.topics.aliases",
-            "\"\"",
-            "environment variable bwp_sync__kafka__topics__Aliases".to_owned(),
-        ),
+        ("kafka.group_id", "\"from-env\"", "environment variable BWP_SYNC__KAFKA__GROUP_ID".to_owned()),
+        ("kafka.topics.aliases", "\"\"", "environment variable bwp_sync__kafka__topics__Aliases".to_owned()),
         ("retry.max", "\"4m\"", "flag --set".to_owned()),
-        (
-            "kafka.properties.sasl.username",
-            "\"me\"",
-            format!("file {config}"),
-        ),
-        (
-            "kafka.properties.sasl.password",
-            "\"***\"",
-            format!("file {config}"),
-        ),
-        (
-            "targets.default.client_secret",
-            "\"***\"",
-            format!("file {config}"),
-        ),
-        (
-            "targets.default.headers.x-api-access-key",
-            "\"***\"",
-            format!("file {config}"),
-        ),
-        (
-            "targets.default.headers.x-api-target-id",
-            "\"X-Omni-TargetId\"",
-            format!("file {config}"),
-        ),
-        (
-            "targets.default.api_version",
-            "\"2024-11-01\"",
-            "default".to_owned(),
-        ),
+        ("kafka.properties.sasl.username", "\"me\"", format!("file {config}")),
+        ("kafka.properties.sasl.password", "\"***\"", format!("file {config}")),
+        ("targets.default.client_secret", "\"***\"", format!("file {config}")),
+        ("targets.default.headers.x-api-access-key", "\"***\"", format!("file {config}")),
+        ("targets.default.headers.x-api-target-id", "\"X-Omni-TargetId\"", format!("file {config}")),
+        ("targets.default.api_version", "\"2024-11-01\"", "default".to_owned()),
     ] {
-        let line = run
-            .out
-            .lines()
-            .find(|line| line.starts_with(&format!("{key} = ")))
-            .unwrap_or_else(|| panic!("{key}\n{}", run.out));
+        let line =
+            run.out.lines().find(|line| line.starts_with(&format!("{key} = "))).unwrap_or_else(|| panic!("{key}\n{}", run.out));
         let (shown, from) = line.split_once("  # ").unwrap();
         assert_eq!(shown.trim_end(), format!("{key} = {value}"));
         assert_eq!(from, source);
     }
-    assert!(
-        run.out
-            .contains("database.url = \"postgres://me:***@127.0.0.1:5432/bwp?sslmode=disable\""),
-        "{}",
-        run.out
-    );
+    assert!(run.out.contains("database.url = \"postgres://me:***@127.0.0.1:5432/bwp?sslmode=disable\""), "{}", run.out);
 }
 
 #[test]
@@ -123,12 +74,7 @@ fn programs_get_json() {
     let run = check(&good("json.toml"), &[], &["--output", "json"]);
     assert_eq!(run.code, 0);
     let entries: Vec<Value> = serde_json::from_str(&run.out).unwrap();
-    let entry = |key: &str| {
-        entries
-            .iter()
-            .find(|entry| entry["key"] == key)
-            .unwrap_or_else(|| panic!("{key}"))
-    };
+    let entry = |key: &str| entries.iter().find(|entry| entry["key"] == key).unwrap_or_else(|| panic!("{key}"));
     assert_eq!(entry("database.max_connections")["value"], 10);
     assert_eq!(entry("database.migrate_on_start")["value"], true);
     assert_eq!(entry("targets.default.client_secret")["value"], "***");
@@ -138,17 +84,10 @@ fn programs_get_json() {
 
 #[test]
 fn no_default_target_is_a_warning() {
-    let config = file("warn.toml", "database.url = 'postgres://127.0.0.1/bwp'\n")
-        .display()
-        .to_string();
+    let config = file("warn.toml", "database.url = 'postgres://127.0.0.1/bwp'\n").display().to_string();
     let run = check(&config, &[], &[]);
     assert_eq!(run.code, 0, "{}", run.err);
-    assert!(
-        run.err
-            .starts_with("warning: targets.default is not configured"),
-        "{}",
-        run.err
-    );
+    assert!(run.err.starts_with("warning: targets.default is not configured"), "{}", run.err);
     assert!(run.out.contains("kafka.brokers"), "{}", run.out);
 }
 
@@ -191,20 +130,12 @@ fn refusals_name_the_key_and_its_source() {
 #[test]
 fn a_secret_in_a_file_must_be_readable() {
     let secret = file("secret", "hunter2\n");
-    let text = GOOD.replace(
-        "client_secret = 'hunter2'",
-        &format!("client_secret_file = '{}'", secret.display()),
-    );
+    let text = GOOD.replace("client_secret = 'hunter2'", &format!("client_secret_file = '{}'", secret.display()));
     let config = file("secret.toml", &text).display().to_string();
     let run = check(&config, &[], &[]);
     assert_eq!((run.code, run.err.as_str()), (0, ""), "{}", run.err);
     std::fs::remove_file(&secret).unwrap();
     let run = check(&config, &[], &[]);
     assert_eq!(run.code, 2);
-    assert!(
-        run.err
-            .starts_with("error: targets.default.client_secret_file is of no use: "),
-        "{}",
-        run.err
-    );
+    assert!(run.err.starts_with("error: targets.default.client_secret_file is of no use: "), "{}", run.err);
 }

@@ -21,23 +21,14 @@ struct Run {
 }
 
 fn run(command: &mut Command) -> Run {
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = command.output().unwrap();
+    let Output { status, stdout, stderr } = command.output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    Run {
-        code: status.code().unwrap(),
-        out: text(stdout),
-        err: text(stderr),
-    }
+    Run { code: status.code().unwrap(), out: text(stdout), err: text(stderr) }
 }
 
 /// A file in cargo's own place for tests.
 fn file(name: &str, text: &str) -> PathBuf {
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
-        .join(format!("cli-{}-{name}", std::process::id()));
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("cli-{}-{name}", std::process::id()));
     std::fs::write(&path, text).unwrap();
     path
 }
@@ -45,25 +36,10 @@ fn file(name: &str, text: &str) -> PathBuf {
 #[test]
 fn help_and_version_are_fine_and_wrong_usage_is_2() {
     let version = run(&mut command(&["--version"]));
-    assert_eq!(
-        (version.code, version.out.starts_with("bwp-sync 0.")),
-        (0, true),
-        "{}",
-        version.out
-    );
+    assert_eq!((version.code, version.out.starts_with("bwp-sync 0.")), (0, true), "{}", version.out);
     let help = run(&mut command(&["--help"]));
-    assert_eq!(
-        (help.code, help.out.contains("check")),
-        (0, true),
-        "{}",
-        help.out
-    );
-    for wrong in [
-        &[][..],
-        &["chek"],
-        &["check", "--output", "xml"],
-        &["check", "more"],
-    ] {
+    assert_eq!((help.code, help.out.contains("check")), (0, true), "{}", help.out);
+    for wrong in [&[][..], &["chek"], &["check", "--output", "xml"], &["check", "more"]] {
         let run = run(&mut command(wrong));
         assert_eq!((run.code, run.out.is_empty()), (2, true), "{wrong:?}");
     }

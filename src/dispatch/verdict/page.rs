@@ -32,11 +32,7 @@ const TABLE_HEAD: &str = "
 pub fn markdown() -> String {
     let mut page = String::from(HEAD);
     for verdict in Verdict::ALL {
-        page.push_str(&format!(
-            "| `{}` | {} |\n",
-            verdict.name(),
-            meaning(verdict)
-        ));
+        page.push_str(&format!("| `{}` | {} |\n", verdict.name(), meaning(verdict)));
     }
     page.push_str(TABLE_HEAD);
     for (number, row) in TABLE.iter().enumerate() {
@@ -46,11 +42,7 @@ pub fn markdown() -> String {
 }
 
 fn line(number: usize, row: &Row) -> String {
-    let operations = list(
-        row.operations
-            .iter()
-            .map(|operation| format!("`{}`", operation.name())),
-    );
+    let operations = list(row.operations.iter().map(|operation| format!("`{}`", operation.name())));
     let seen = list(row.seen.iter().map(|seen| shown(*seen).to_owned()));
     let types = list(row.types.iter().map(|word| match *word {
         "" => "none".to_owned(),
@@ -61,25 +53,15 @@ fn line(number: usize, row: &Row) -> String {
         Status::Is(status) => status.to_string(),
         Status::Class(hundreds) => format!("{hundreds}xx"),
     };
-    let code = if row.code.is_empty() {
-        "any".to_owned()
-    } else {
-        format!("`{}`", row.code)
-    };
+    let code = if row.code.is_empty() { "any".to_owned() } else { format!("`{}`", row.code) };
     let rest = if row.rest { " *rest*" } else { "" };
     let (verdict, why) = (row.verdict.name(), row.why);
-    format!(
-        "| {number} | {operations} | {seen} | {status} | {types} | {code} | `{verdict}`{rest} | {why} |\n"
-    )
+    format!("| {number} | {operations} | {seen} | {status} | {types} | {code} | `{verdict}`{rest} | {why} |\n")
 }
 
 fn list(parts: impl Iterator<Item = String>) -> String {
     let parts: Vec<_> = parts.collect();
-    if parts.is_empty() {
-        "any".to_owned()
-    } else {
-        parts.join(", ")
-    }
+    if parts.is_empty() { "any".to_owned() } else { parts.join(", ") }
 }
 
 fn shown(seen: Seen) -> &'static str {
@@ -100,21 +82,15 @@ fn shown(seen: Seen) -> &'static str {
 
 fn meaning(verdict: Verdict) -> &'static str {
     match verdict {
-        Verdict::Unknown => {
-            "it may have been applied: the order is read and compared before anything else of it"
-        }
-        Verdict::Credentials => {
-            "the target's breaker opens; it costs no attempt, and no order dies"
-        }
+        Verdict::Unknown => "it may have been applied: the order is read and compared before anything else of it",
+        Verdict::Credentials => "the target's breaker opens; it costs no attempt, and no order dies",
         Verdict::TargetDown => "the target's breaker opens; it costs no attempt",
         Verdict::Throttled => "surely not applied; the limiter slows down; it costs no attempt",
         Verdict::OrderUnknown => "the order is waited for, as for a missing alias",
         Verdict::NotYet => "surely not applied; again after `waiting.sandbox_interval`",
         Verdict::Retry => "surely not applied; again with the usual delays",
         Verdict::AlreadyExists => "the order is read, and what was to be created is looked for",
-        Verdict::CheckState => {
-            "the order is read: what is so already is confirmed, the rest refused"
-        }
+        Verdict::CheckState => "the order is read: what is so already is confirmed, the rest refused",
         Verdict::Refused => "refused for good: `DEAD`, or after a joined mutation one by one",
         Verdict::Delivered => "accepted",
     }

@@ -3,8 +3,7 @@
 use Operation::{ReadOrder, UpdateOrder, UpdatePackages};
 use Status::{Any, Class, Is};
 use Verdict::{
-    AlreadyExists, CheckState, Credentials, Delivered, NotYet, OrderUnknown, Refused, Retry,
-    TargetDown, Throttled, Unknown,
+    AlreadyExists, CheckState, Credentials, Delivered, NotYet, OrderUnknown, Refused, Retry, TargetDown, Throttled, Unknown,
 };
 
 use super::{Fact, Seen, Verdict};
@@ -87,16 +86,7 @@ const READS: &[Operation] = &[ReadOrder];
 
 const fn before(seen: &'static [Seen], status: Status, verdict: Verdict, why: &'static str) -> Row {
     let (operations, types, code, rest) = (&[], &[], "", false);
-    Row {
-        operations,
-        seen,
-        status,
-        types,
-        code,
-        verdict,
-        rest,
-        why,
-    }
+    Row { operations, seen, status, types, code, verdict, rest, why }
 }
 
 const fn http(status: Status, verdict: Verdict, why: &'static str) -> Row {
@@ -104,18 +94,11 @@ const fn http(status: Status, verdict: Verdict, why: &'static str) -> Row {
 }
 
 const fn kind(types: &'static [&'static str], verdict: Verdict, why: &'static str) -> Row {
-    Row {
-        types,
-        ..before(ERROR, Any, verdict, why)
-    }
+    Row { types, ..before(ERROR, Any, verdict, why) }
 }
 
 const fn code(code: &'static str, verdict: Verdict, why: &'static str) -> Row {
-    Row {
-        types: CODED,
-        code,
-        ..before(ERROR, Any, verdict, why)
-    }
+    Row { types: CODED, code, ..before(ERROR, Any, verdict, why) }
 }
 
 const fn only(operations: &'static [Operation], row: Row) -> Row {

@@ -19,18 +19,11 @@ fn answered(operation: Operation, status: u16, json: &str) -> Exchange {
 }
 
 fn verdict(operation: Operation, status: u16, json: &str) -> Verdict {
-    judge(
-        operation,
-        &answered(operation, status, json),
-        &Overrides::new(),
-    )
-    .verdict
+    judge(operation, &answered(operation, status, json), &Overrides::new()).verdict
 }
 
 fn error(kind: &str, code: &str) -> String {
-    format!(
-        r#"{{"message":"m","extensions":{{"classification":{{"type":"{kind}","errorCode":"{code}"}}}}}}"#
-    )
+    format!(r#"{{"message":"m","extensions":{{"classification":{{"type":"{kind}","errorCode":"{code}"}}}}}}"#)
 }
 
 fn errors(list: &[(&str, &str)]) -> String {
@@ -43,12 +36,7 @@ fn errors(list: &[(&str, &str)]) -> String {
 fn errors_are_judged_as_the_contract_says() {
     for (operation, kind, code, wanted) in [
         (UpdateOrder, "ThrottlingError", "", Throttled),
-        (
-            UpdateOrder,
-            "InternalServerError",
-            "InternalServerError",
-            Unknown,
-        ),
+        (UpdateOrder, "InternalServerError", "InternalServerError", Unknown),
         (UpdateOrder, "AccessDeniedError", "", Credentials),
         (UpdatePackages, "AccessDeniedError", "", OrderUnknown),
         (ReadOrder, "AccessDeniedError", "", Credentials),
@@ -58,33 +46,13 @@ fn errors_are_judged_as_the_contract_says() {
         (UpdateOrder, "BrandNewError", "InvalidAliasId", Unknown),
         (UpdateOrder, "ValidationError", "BrandNewCode", Refused),
         (UpdateOrder, "ValidationException", "", Refused),
-        (
-            UpdateOrder,
-            "ValidationError",
-            "AliasValueAlreadyExists",
-            AlreadyExists,
-        ),
-        (
-            UpdatePackages,
-            "ValidationError",
-            "AliasValueAlreadyExists",
-            Refused,
-        ),
+        (UpdateOrder, "ValidationError", "AliasValueAlreadyExists", AlreadyExists),
+        (UpdatePackages, "ValidationError", "AliasValueAlreadyExists", Refused),
         (UpdateOrder, "ValidationError", "InvalidAliasId", CheckState),
         (UpdateOrder, "", "InvalidRefundStateTransition", CheckState),
         (UpdateOrder, "ValidationError", "InvalidRefundId", Refused),
-        (
-            UpdatePackages,
-            "ValidationError",
-            "PackageTrackerNotAvailableForUpdate",
-            NotYet,
-        ),
-        (
-            UpdateOrder,
-            "InternalServerError",
-            "InvalidAliasId",
-            Unknown,
-        ),
+        (UpdatePackages, "ValidationError", "PackageTrackerNotAvailableForUpdate", NotYet),
+        (UpdateOrder, "InternalServerError", "InvalidAliasId", Unknown),
         (UpdateOrder, "", "", Unknown),
         (ReadOrder, "InternalServerError", "", Retry),
         (ReadOrder, "BrandNewError", "", Retry),
@@ -106,11 +74,7 @@ fn the_status_and_the_shape_are_judged_as_the_contract_says() {
         (500, order, Unknown),
         (400, order, Unknown),
         (200, r#"{"data":{"updateOrder":{"order":null}}}"#, Unknown),
-        (
-            200,
-            r#"{"data":{"updateOrder":{"order":{"id":"x"}}},"errors":[{}]}"#,
-            Unknown,
-        ),
+        (200, r#"{"data":{"updateOrder":{"order":{"id":"x"}}},"errors":[{}]}"#, Unknown),
         (200, "<html>", Unknown),
         (200, "", Unknown),
         (204, "", Unknown),
@@ -133,88 +97,34 @@ fn the_status_and_the_shape_are_judged_as_the_contract_says() {
         (503, &throttled, Unknown),
         (504, "", Unknown),
     ] {
-        assert_eq!(
-            verdict(UpdateOrder, status, body),
-            wanted,
-            "{status} {body}"
-        );
+        assert_eq!(verdict(UpdateOrder, status, body), wanted, "{status} {body}");
         let read = verdict(ReadOrder, status, body);
         assert_ne!(read, Unknown, "a read of {status} {body}");
     }
-    assert_eq!(
-        verdict(ReadOrder, 200, r#"{"data":{"order":null}}"#),
-        OrderUnknown
-    );
-    assert_eq!(
-        verdict(ReadOrder, 200, r#"{"data":{"order":{"id":"x"}}}"#),
-        Delivered
-    );
+    assert_eq!(verdict(ReadOrder, 200, r#"{"data":{"order":null}}"#), OrderUnknown);
+    assert_eq!(verdict(ReadOrder, 200, r#"{"data":{"order":{"id":"x"}}}"#), Delivered);
 }
 
 #[test]
 fn what_was_not_sent_or_not_answered_is_judged_by_that() {
-    let token = |failure| Exchange::NotSent {
-        why: NotSent::Token(TokenError::Failed(failure)),
-    };
+    let token = |failure| Exchange::NotSent { why: NotSent::Token(TokenError::Failed(failure)) };
     let refused = |status| token(TokenFailure::Refused { status });
     for (exchange, wanted, code) in [
-        (
-            Exchange::NotSent {
-                why: NotSent::Connect,
-            },
-            TargetDown,
-            "NO_CONNECTION",
-        ),
-        (
-            Exchange::NotSent {
-                why: NotSent::DeadlineBeforeSend,
-            },
-            Retry,
-            "TOO_LATE",
-        ),
+        (Exchange::NotSent { why: NotSent::Connect }, TargetDown, "NO_CONNECTION"),
+        (Exchange::NotSent { why: NotSent::DeadlineBeforeSend }, Retry, "TOO_LATE"),
         (refused(400), Credentials, "TOKEN_REFUSED"),
         (refused(401), Credentials, "TOKEN_REFUSED"),
         (refused(429), TargetDown, "TOKEN_REFUSED"),
         (refused(503), TargetDown, "TOKEN_REFUSED"),
         (token(TokenFailure::Rejected), Credentials, "TOKEN_REJECTED"),
-        (
-            token(TokenFailure::Unreachable),
-            TargetDown,
-            "TOKEN_ENDPOINT_UNREACHABLE",
-        ),
-        (
-            token(TokenFailure::Unreadable),
-            TargetDown,
-            "TOKEN_UNREADABLE",
-        ),
-        (
-            Exchange::NoAnswer {
-                why: NoAnswer::Timeout,
-            },
-            Unknown,
-            "NO_ANSWER_IN_TIME",
-        ),
-        (
-            Exchange::NoAnswer {
-                why: NoAnswer::Reset,
-            },
-            Unknown,
-            "CONNECTION_LOST",
-        ),
-        (
-            Exchange::NoAnswer {
-                why: NoAnswer::BrokenOff,
-            },
-            Unknown,
-            "ANSWER_BROKE_OFF",
-        ),
+        (token(TokenFailure::Unreachable), TargetDown, "TOKEN_ENDPOINT_UNREACHABLE"),
+        (token(TokenFailure::Unreadable), TargetDown, "TOKEN_UNREADABLE"),
+        (Exchange::NoAnswer { why: NoAnswer::Timeout }, Unknown, "NO_ANSWER_IN_TIME"),
+        (Exchange::NoAnswer { why: NoAnswer::Reset }, Unknown, "CONNECTION_LOST"),
+        (Exchange::NoAnswer { why: NoAnswer::BrokenOff }, Unknown, "ANSWER_BROKE_OFF"),
     ] {
         let judgement = judge(UpdateOrder, &exchange, &Overrides::new());
-        assert_eq!(
-            (judgement.verdict, judgement.code.as_str()),
-            (wanted, code),
-            "{exchange:?}"
-        );
+        assert_eq!((judgement.verdict, judgement.code.as_str()), (wanted, code), "{exchange:?}");
         assert_eq!(exchange.sent(), wanted == Unknown, "{exchange:?}");
         let read = judge(ReadOrder, &exchange, &Overrides::new()).verdict;
         assert_eq!(read, if wanted == Unknown { Retry } else { wanted });
@@ -233,10 +143,7 @@ fn of_several_errors_the_most_cautious_decides_and_is_named() {
     for (other, wanted) in [
         (("InternalServerError", ""), Unknown),
         (("ThrottlingError", ""), Throttled),
-        (
-            ("ValidationError", "AliasValueAlreadyExists"),
-            AlreadyExists,
-        ),
+        (("ValidationError", "AliasValueAlreadyExists"), AlreadyExists),
         (("ValidationError", "InvalidAliasId"), CheckState),
         (("ConflictException", ""), NotYet),
     ] {
@@ -263,42 +170,21 @@ fn what_nobody_listed_is_told() {
         let judgement = judge(UpdateOrder, &exchange, &Overrides::new());
         assert_eq!(judgement.listed, listed, "{status} {kind}/{code}");
     }
-    assert!(
-        !judge(
-            UpdateOrder,
-            &answered(UpdateOrder, 418, ""),
-            &Overrides::new()
-        )
-        .listed
-    );
+    assert!(!judge(UpdateOrder, &answered(UpdateOrder, 418, ""), &Overrides::new()).listed);
 }
 
 #[test]
 fn the_code_that_the_table_knows_is_meant() {
     let json = r#"{"errors":[{"extensions":{"classification":
         {"type":"ValidationError","errorCode":"E-17","code":"InvalidAliasId"}}}]}"#;
-    let judgement = judge(
-        UpdateOrder,
-        &answered(UpdateOrder, 200, json),
-        &Overrides::new(),
-    );
-    assert_eq!(
-        (judgement.verdict, judgement.code.as_str()),
-        (CheckState, "InvalidAliasId")
-    );
+    let judgement = judge(UpdateOrder, &answered(UpdateOrder, 200, json), &Overrides::new());
+    assert_eq!((judgement.verdict, judgement.code.as_str()), (CheckState, "InvalidAliasId"));
 }
 
 #[test]
 fn the_configuration_may_overrule_what_an_error_means_and_nothing_else() {
     let overrides = Overrides::from([("BrandNewCode".to_owned(), NotYet)]);
-    let found = |status, json: &str| {
-        judge(
-            UpdateOrder,
-            &answered(UpdateOrder, status, json),
-            &overrides,
-        )
-        .verdict
-    };
+    let found = |status, json: &str| judge(UpdateOrder, &answered(UpdateOrder, status, json), &overrides).verdict;
     let plain = errors(&[("ValidationError", "BrandNewCode")]);
     assert_eq!(found(200, &plain), NotYet);
     assert_eq!(found(500, &plain), Unknown);
@@ -312,32 +198,16 @@ fn the_configuration_may_overrule_what_an_error_means_and_nothing_else() {
 #[test]
 fn no_answer_carries_a_token_or_an_address_on() {
     let json = r#"{"errors":[{"message":"Bearer abc is not allowed for jane@example.com"}]}"#;
-    let judgement = judge(
-        UpdateOrder,
-        &answered(UpdateOrder, 200, json),
-        &Overrides::new(),
-    );
+    let judgement = judge(UpdateOrder, &answered(UpdateOrder, 200, json), &Overrides::new());
     assert_eq!(judgement.message, "Bearer *** is not allowed for ***");
 }
 
 #[test]
 fn every_row_can_be_reached() {
     for (number, row) in TABLE.iter().enumerate() {
-        let operations = if row.operations.is_empty() {
-            &Operation::ALL[..]
-        } else {
-            row.operations
-        };
-        let seen = if row.seen.is_empty() {
-            &[Seen::Unreadable][..]
-        } else {
-            row.seen
-        };
-        let types = if row.types.is_empty() {
-            &["", "SomeNewError"][..]
-        } else {
-            row.types
-        };
+        let operations = if row.operations.is_empty() { &Operation::ALL[..] } else { row.operations };
+        let seen = if row.seen.is_empty() { &[Seen::Unreadable][..] } else { row.seen };
+        let types = if row.types.is_empty() { &["", "SomeNewError"][..] } else { row.types };
         let statuses = match row.status {
             Status::Any => vec![0, 200, 418],
             Status::Is(status) => vec![status],
@@ -348,20 +218,12 @@ fn every_row_can_be_reached() {
             for &seen in seen {
                 for &status in &statuses {
                     for &error_type in types {
-                        facts.push(Fact {
-                            operation,
-                            seen,
-                            status,
-                            error_type,
-                            code: row.code,
-                        });
+                        facts.push(Fact { operation, seen, status, error_type, code: row.code });
                     }
                 }
             }
         }
-        let reached = facts
-            .into_iter()
-            .any(|fact| std::ptr::eq(table::row(fact), row));
+        let reached = facts.into_iter().any(|fact| std::ptr::eq(table::row(fact), row));
         assert!(reached, "row {} is never used: {}", number + 1, row.why);
     }
 }
