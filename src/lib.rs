@@ -1,6 +1,7 @@
 //! bwp-sync keeps Amazon Buy with Prime true to a merchant's own order management system.
 #![deny(missing_docs)]
 
+pub mod backoff;
 pub mod cli;
 pub mod config;
 pub mod dispatch;
@@ -8,8 +9,10 @@ pub mod event;
 pub mod ledger;
 pub mod map;
 pub mod ops;
+pub mod outcome;
 pub mod plan;
 pub mod prime;
+pub mod tend;
 
 /// The version of the program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

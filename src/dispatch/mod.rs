@@ -1,3 +1,146 @@
-//! Dispatch: claim, plan, send, judge, settle.
+//! Dispatch: due lanes become attempts, attempts become outcomes.
+//!
+//! ```text
+//!  claim ──► attempt ──► settle
+//!  lease      send or     answer taken in,
+//!  the lane,  read, one   events settled,
+//!  plan it,   deadline    lane released
+//!  write the
+//!  intent
+//! ```
+//!
+//! Owns the loop and its pace: how many lanes are held, when a target may be called ([`gate`]), what an answer means
+//! ([`verdict`]) and what it makes of its lane ([`apply`]). It knows the ledger and Buy with Prime; those two do not know each
+//! other. Replicas share nothing but the ledger: any of them may work any lane, and a lane whose holder died is free again
+//! when its lease ends.
 
+pub mod apply;
+pub mod attempt;
+pub mod gate;
+pub mod schedule;
+pub mod settling;
+pub mod target;
 pub mod verdict;
+
+use crate::backoff;
+use crate::ledger::{ClaimRequest, Claimed, Ledger, Targets};
+use crate::ops::lifecycle::Health;
+use crate::plan::{Next, Turn};
+use chrono::TimeDelta;
+use settling::Settler;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use target::Target;
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// How long the claimer sleeps where nobody wakes it: the net for lanes whose time comes.
+const POLL: Duration = Duration::from_millis(100);
+
+/// Lanes leased by one statement at the most.
+const MOST_AT_ONCE: usize = 64;
+
+/// What the dispatcher is made of.
+#[derive(Debug, Clone)]
+pub struct Dispatcher {
+    /// Where lanes come from and go to.
+    pub ledger: Ledger,
+    /// Whom to call.
+    pub targets: Arc<BTreeMap<String, Arc<Target>>>,
+    /// The alias types of each target, for the ledger.
+    pub alias_types: Arc<Targets>,
+    /// `dispatch.max_in_flight`
+    pub max_in_flight: usize,
+    /// `dispatch.request_timeout`
+    pub request_timeout: Duration,
+    /// `dispatch.lease`
+    pub lease: Duration,
+    /// Woken when lanes may have become due.
+    pub wake: Arc<Notify>,
+    /// Woken when outcomes wait for the publisher.
+    pub outcomes: Arc<Notify>,
+}
+
+impl Dispatcher {
+    /// Works until told to stop; then finishes what is in flight.
+    pub async fn run(self, health: Health, stop: CancellationToken) {
+        let pulse = health.register("dispatch");
+        let slots = Arc::new(Semaphore::new(self.max_in_flight));
+        let (settler, settling) = Settler::start(self.clone(), &health);
+        let attempts = TaskTracker::new();
+        let mut failures = backoff::reconnect();
+        while !stop.is_cancelled() {
+            pulse.tick();
+            let pause = match self.claim(&slots).await {
+                Ok(claimed) => {
+                    backoff::reset(&mut failures);
+                    let more = claimed.len() == MOST_AT_ONCE;
+                    for claimed in claimed {
+                        let (dispatcher, settler) = (self.clone(), settler.clone());
+                        let Ok(slot) = slots.clone().try_acquire_owned() else { break };
+                        attempts.spawn(async move {
+                            let settlement = attempt::attempt(&dispatcher, claimed).await;
+                            drop(slot);
+                            settler.hand_over(settlement).await;
+                        });
+                    }
+                    if more { Duration::ZERO } else { POLL }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "lanes cannot be claimed; trying again");
+                    backoff::pause(&mut failures)
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = self.wake.notified() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+        attempts.close();
+        attempts.wait().await;
+        drop(settler);
+        settling.await.unwrap_or_else(|error| tracing::error!(%error, "the settling loop ended badly"));
+        pulse.done();
+    }
+
+    /// Leases what may be worked on now, with its turn taken and its intent written.
+    async fn claim(&self, slots: &Semaphore) -> Result<Vec<Claimed>, crate::ledger::LedgerError> {
+        let mut all = Vec::new();
+        for (name, target) in self.targets.iter() {
+            let room = lock(&target.gate).room(Instant::now());
+            let limit = room.min(slots.available_permits().saturating_sub(all.len())).min(MOST_AT_ONCE - all.len());
+            if limit == 0 {
+                continue;
+            }
+            let request = ClaimRequest { targets: vec![name.clone()], limit, lease: self.lease };
+            let timeout = TimeDelta::from_std(self.request_timeout).unwrap_or_default();
+            let claims = self
+                .ledger
+                .claim(&request, &self.alias_types, |_, lane, now| {
+                    let turn: Turn = lane.turn(&target.rules, now);
+                    if let Next::Send(draft) = &turn.next {
+                        lane.begin(draft, now + timeout);
+                    }
+                    turn
+                })
+                .await?;
+            settling::report(&claims.finals, &self.outcomes);
+            for claimed in claims.lanes {
+                lock(&target.gate).begin();
+                all.push(claimed);
+            }
+            if claims.looked_at == limit {
+                self.wake.notify_one();
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// A lock that a panic elsewhere cannot take away: what is inside is plain numbers.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

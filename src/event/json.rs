@@ -26,7 +26,7 @@ const NUMBER_TOKEN: &str = "$serde_json::private::Number";
 pub(super) enum Node<'a> {
     Null,
     Bool(bool),
-    /// As it is written.
+    /// As it is written, but for the spelling of an exponent.
     Number(String),
     Text(Cow<'a, str>),
     List(Vec<Node<'a>>),

@@ -11,23 +11,28 @@ const MOST_DIGITS: usize = 12;
 
 /// An ISO 4217 currency.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Currency([u8; 3]);
+pub struct Currency {
+    code: [u8; 3],
+    digits: u8,
+}
 
 impl Currency {
     /// The currency with this code, if ISO 4217 has one. Codes are in capitals.
     pub fn parse(code: &str) -> Option<Currency> {
-        iso_currency::Currency::from_code(code)?;
-        code.as_bytes().try_into().ok().map(Currency)
+        let known = iso_currency::Currency::from_code(code)?;
+        // Gold, test codes and the like have no minor unit.
+        let digits = known.exponent().and_then(|digits| u8::try_from(digits).ok()).unwrap_or(0);
+        Some(Currency { code: code.as_bytes().try_into().ok()?, digits })
     }
 
     /// The code, for instance `USD`.
     pub fn code(&self) -> &str {
-        std::str::from_utf8(&self.0).unwrap_or_default()
+        std::str::from_utf8(&self.code).unwrap_or_default()
     }
 
-    /// How many fraction digits ISO 4217 gives it; none where it gives no minor unit (gold, test codes).
+    /// How many fraction digits ISO 4217 gives it; none where it gives no minor unit.
     pub fn digits(&self) -> u32 {
-        iso_currency::Currency::from_code(self.code()).and_then(|currency| currency.exponent()).map_or(0, u32::from)
+        self.digits.into()
     }
 
     /// A decimal that may have gone through a float, back at this currency's digits, halves away from zero.

@@ -73,10 +73,11 @@ impl<'p> Path<'p> {
     pub(super) fn label(&self) -> String {
         let shown = self.shown();
         let name_at = shown.iter().rposition(|step| matches!(step, Step::Name(_)));
+        let Some(name_at) = name_at else { return String::from("the event") };
         let mut label = String::from("`");
-        for step in &shown[name_at.unwrap_or(0)..] {
+        for step in &shown[name_at..] {
             match step {
-                Step::Root => label.push_str("the event"),
+                Step::Root => {}
                 Step::Name(name) => label.extend(name.escape_debug()),
                 Step::Index(index) => {
                     let _ = write!(label, "[{index}]");
@@ -140,6 +141,6 @@ mod tests {
         assert!(!payer.name("jane@example.com").is_shown());
         assert_eq!(first.label(), "`payments[0]`");
         assert_eq!(payer.name("jane@example.com").label(), "`payer`");
-        assert_eq!(Path::ROOT.label(), "`the event`");
+        assert_eq!(Path::ROOT.label(), "the event");
     }
 }

@@ -1,5 +1,57 @@
 //! The ledger in Postgres: the only place with SQL.
+//!
+//! Owns the tables, their locks and their statements. It knows events and lanes as values, and decides nothing about them:
+//! planning is handed in as a function that runs between the loading and the saving of a lane, inside one transaction.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `intake` | a batch of records becomes rows, in one transaction |
+//! | `naming` | names lead to lanes; rows of the alias table |
+//! | `merge` | two lanes turn out to be one order |
+//! | `claim`, `load` | due lanes are leased and loaded |
+//! | `settle`, `save` | what came of a lane's turn is written back, if the lease still stands |
+//! | `outbox` | outcomes wait for the publisher |
+//! | `totals`, `retention` | the accounting identity; what is dropped when |
+//!
+//! Locks are taken in one order everywhere: `seen` by hash, `order_name` by key, `lane` by id, then what hangs on a locked
+//! lane, `tally` by key last.
 
+pub mod claim;
+mod codec;
+pub mod connect;
 pub mod inbox;
+pub mod intake;
+mod load;
+mod merge;
+mod naming;
+pub mod outbox;
+pub mod retention;
+mod save;
+pub mod settle;
+pub mod throttle;
+pub mod totals;
 
+pub use claim::{ClaimRequest, Claimed};
+pub use connect::{Ledger, LedgerError};
 pub use inbox::{Content, Incoming, Original, Place, Report};
+pub use outbox::{DeadLetter, Outgoing};
+pub use totals::{Backlog, Totals};
+
+use crate::config::AliasTypes as ConfiguredTypes;
+use crate::plan::subject::AliasTypes;
+use std::collections::BTreeMap;
+
+/// The targets that are configured, with the alias types of each: events for any other end `DEAD`.
+pub type Targets = BTreeMap<String, AliasTypes>;
+
+impl From<&ConfiguredTypes> for AliasTypes {
+    fn from(types: &ConfiguredTypes) -> Self {
+        AliasTypes {
+            order: types.order.clone(),
+            line_item: types.line_item.clone(),
+            returns: types.return_.clone(),
+            refund: types.refund.clone(),
+            package: types.package.clone(),
+        }
+    }
+}

@@ -106,6 +106,11 @@ impl Names {
         rows.max_by_key(|(_, row)| (row.origin, row.time)).and_then(|(_, row)| row.bwp_id.as_deref())
     }
 
+    /// One row.
+    pub fn get(&self, kind: AliasKind, alias: &Alias) -> Option<&NameRow> {
+        self.rows.get(&(kind, alias.clone()))
+    }
+
     /// All rows.
     pub fn iter(&self) -> impl Iterator<Item = (&AliasKind, &Alias, &NameRow)> {
         self.rows.iter().map(|((kind, alias), row)| (kind, alias, row))

@@ -127,6 +127,9 @@ fn what_a_faulty_event_says_soundly_is_told() {
     assert_eq!(told.envelope.target.as_deref(), Some("default"));
     assert_eq!(told.envelope.order, Some(Reference::Id("1001".into())));
     assert_eq!(told.envelope.entity_kind, None);
+    let twice = structured().to_string().replace("\"id\":\"e-1\"", "\"id\":\"e-1\",\"id\":\"e-2\"");
+    let told = fault(read_structured(twice.as_bytes())).envelope;
+    assert_eq!((told.id, told.source.as_deref()), (None, Some("/oms")), "which id is meant is open");
     assert_eq!(fault(read_structured(b"nonsense")).envelope, bwp_sync::event::PartialEnvelope::default());
 }
 
@@ -178,7 +181,7 @@ fn a_value_of_exactly_one_mebibyte_is_read() {
 #[test]
 fn payers_are_kept_as_they_are_and_shown_nowhere() {
     let payer =
-        r#"{"id":null,"ratio":1.50,"contact":{"emailData":{"email":"jane@example.com"}},"$serde_json::private::Number":"7"}"#;
+        r#"{"$serde_json::private::Number":"7","id":null,"ratio":1.50,"contact":{"emailData":{"email":"jane@example.com"}}}"#;
     let refund = |payer: &str| {
         format!(
             r#"{{"specversion":"1.0","id":"e-1","source":"/oms","type":"oms.refund.v1","time":"2025-03-01T12:00:00Z",
@@ -216,4 +219,38 @@ fn one_row_of_alias_data_stands_alone() {
     assert_eq!((row.bwp_id.as_deref(), row.version, row.order()), (None, Some(1), Reference::Id("1001".into())));
     let fault = read_alias_data(br#"{"kind":"RETURN","alias":{"type":"T","id":"R-1"},"order":{"id":"1001"}}"#).unwrap_err();
     assert_eq!((fault.code, fault.pointer.as_str()), (FaultCode::MissingMember, "/bwpId"));
+}
+
+#[test]
+fn null_is_the_same_as_absent() {
+    let mut value = structured();
+    value["data"]["note"] = Value::Null;
+    value["data"]["lines"][0]["sku"] = Value::Null;
+    value["target"] = Value::Null;
+    let read_as = event(read_structured(value.to_string().as_bytes()));
+    assert_eq!(read_as, event(read_structured(structured().to_string().as_bytes())));
+}
+
+#[test]
+fn members_are_found_twice_among_many() {
+    let many = |last: &str| {
+        let names: Vec<String> = (0..5000).map(|i| format!("\"n{i}\":{i}")).collect();
+        let members = format!("{},{last}", names.join(","));
+        structured().to_string().replace("\"anything\":", &format!("{members},\"anything\":"))
+    };
+    event(read_structured(many("\"N7\":1").as_bytes()));
+    for name in ["n7", "n4999"] {
+        let found = fault(read_structured(many(&format!("\"{name}\":1")).as_bytes()));
+        assert_eq!((found.code, found.pointer), (FaultCode::DuplicateMember, format!("/data/extensions/{name}")));
+    }
+}
+
+#[test]
+fn empty_notes_are_as_good_as_none() {
+    let mut attributes = binary_attributes();
+    attributes.retain(|(name, _)| *name != "subject");
+    attributes.extend([("subject", b"".as_slice()), ("traceparent", b"")]);
+    let read_as = event(binary(&attributes, data().to_string().as_bytes()));
+    assert_eq!((read_as.envelope.subject, read_as.envelope.traceparent), (None, None));
+    assert_eq!(read_as.envelope.target, "default");
 }

@@ -1,0 +1,44 @@
+# What this project is worked with. The work itself is in scripts/.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint up down clean-servers
+
+# The end-to-end tests wait more than they compute, so more of them than cores run at once.
+TEST_THREADS ?= 4
+# Tests in tests/ that need Kafka and Postgres; `make check` runs all others.
+NEED_SERVERS := e2e
+SERVERLESS := $(filter-out $(NEED_SERVERS),$(basename $(notdir \
+	$(wildcard tests/*.rs simulator/tests/*.rs) $(patsubst %/main.rs,%,$(wildcard tests/*/main.rs simulator/tests/*/main.rs)))))
+
+help: ## list what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
+
+demo: ## see it work: a merchant's day, no Java needed (STAY=1 keeps it up afterwards)
+	@scripts/install demo
+	@STAY=$(STAY) scripts/demo
+
+test: ## everything: format, clippy, and all tests on a real Kafka and Postgres
+	@scripts/install test
+	@$(MAKE) --no-print-directory lint
+	cargo test --workspace --doc
+	cargo test --workspace --tests --no-run
+	scripts/with-servers cargo test --workspace --tests --no-fail-fast -- --test-threads=$(TEST_THREADS)
+
+check: ## for daily work: format, clippy, and the tests that need no servers
+	@scripts/install build
+	@$(MAKE) --no-print-directory lint
+	cargo test --workspace --lib --bins $(addprefix --test ,$(SERVERLESS)) --no-fail-fast
+
+lint:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+
+up: ## Kafka, Postgres and the simulator, left running; prints the line that runs the daemon
+	@scripts/install test
+	@scripts/up
+
+down: ## end what `make up` started
+	@scripts/down
+
+clean-servers: ## the same, and whatever a killed test run left behind
+	@scripts/down --all

@@ -1,0 +1,89 @@
+//! What a judged answer makes of a lane, and what it says of its target. Pure.
+
+use super::gate::Sign;
+use super::schedule::Schedule;
+use super::verdict::{Judgement, Verdict};
+use crate::plan::answers::Postponed;
+use crate::plan::outcome::{Class, Reason};
+use crate::plan::{Lane, Next, Rules};
+use crate::prime::answer::Body;
+use crate::prime::exchange::Exchange;
+use crate::prime::view::OrderView;
+use chrono::{DateTime, Utc};
+
+/// What is known when an answer is taken in.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment<'a> {
+    /// The planner's rules.
+    pub rules: &'a Rules,
+    /// The schedule of retries.
+    pub schedule: Schedule,
+    /// When the call began, by the ledger's clock.
+    pub began: DateTime<Utc>,
+    /// Now, by the ledger's clock.
+    pub now: DateTime<Utc>,
+    /// From 0 to 1.
+    pub jitter: f64,
+}
+
+/// Takes an answer into its lane.
+pub fn apply(lane: &mut Lane, next: &Next, exchange: &Exchange, judgement: &Judgement, moment: &Moment) {
+    match next {
+        Next::Send(_) => sent(lane, exchange, judgement, moment),
+        Next::Read { questions, .. } => match (judgement.verdict, view(exchange)) {
+            (Verdict::Delivered, Some(view)) => lane.learn_from_read(view, questions.clone(), moment.rules, moment.began),
+            (Verdict::OrderUnknown, _) => lane.order_unknown(moment.now),
+            // The gate keeps the target's calls back; the lane is due as soon as it opens.
+            (Verdict::Credentials | Verdict::TargetDown, _) => {}
+            _ => {
+                let due = moment.schedule.due(lane.memo.failed_reads + 1, moment.now, moment.jitter);
+                lane.read_failed(due.max(floor(judgement, moment).unwrap_or(moment.now)));
+            }
+        },
+        Next::Rest { .. } => {}
+    }
+}
+
+fn sent(lane: &mut Lane, exchange: &Exchange, judgement: &Judgement, moment: &Moment) {
+    let now = moment.now;
+    let reason = Reason::new(Class::Refused, &judgement.code, judgement.message.clone());
+    let floor = floor(judgement, moment);
+    match judgement.verdict {
+        Verdict::Delivered => match view(exchange) {
+            Some(view) => lane.accepted(view, now),
+            None => lane.unknown(reason, true, floor, now),
+        },
+        Verdict::Refused => lane.refused(reason, now),
+        Verdict::AlreadyExists | Verdict::CheckState => lane.refused_perhaps_done(reason, now),
+        Verdict::OrderUnknown => lane.order_unknown(now),
+        Verdict::Credentials | Verdict::TargetDown => lane.withdraw(),
+        Verdict::Retry if !exchange.sent() => lane.withdraw(),
+        Verdict::Retry | Verdict::Throttled => {
+            lane.postponed(&Postponed { reason, floor }, now, |failures| moment.schedule.due(failures, now, moment.jitter));
+        }
+        Verdict::NotYet => lane.postponed(&Postponed { reason, floor }, now, |_| now + moment.rules.sandbox_interval),
+        Verdict::Unknown => lane.unknown(reason, matches!(exchange, Exchange::Answered { .. }), floor, now),
+    }
+}
+
+/// What an answer says of its target.
+pub fn sign(judgement: &Judgement) -> Sign {
+    match judgement.verdict {
+        Verdict::Credentials | Verdict::TargetDown => Sign::Closed,
+        Verdict::Throttled => Sign::Throttled,
+        Verdict::Unknown => Sign::Failing,
+        _ => Sign::Up,
+    }
+}
+
+/// Until when the answer asked to be left alone, whatever its status.
+pub fn floor(judgement: &Judgement, moment: &Moment) -> Option<DateTime<Utc>> {
+    judgement.retry_after.map(|after| after.until(moment.now))
+}
+
+fn view(exchange: &Exchange) -> Option<&OrderView> {
+    match exchange {
+        Exchange::Answered { body: Body::Order(view), .. } => Some(view),
+        _ => None,
+    }
+}

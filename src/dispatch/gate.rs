@@ -1,0 +1,221 @@
+//! Whether a target may be called: its breaker, its `Retry-After`, its rate and its adaptive limit, as one gate.
+//!
+//! Pure: it is told what happened and when, and asked how many calls may begin.
+
+use std::time::{Duration, Instant};
+
+/// How a gate behaves: `breaker.*`, `rate.*`, `dispatch.max_in_flight`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct GateRules {
+    /// Failures in a row that open the breaker.
+    pub failures: u32,
+    /// How long it stays open before one call probes the target.
+    pub probe_interval: Duration,
+    /// Calls each second, where the target has a limit.
+    pub rate: Option<f64>,
+    /// Calls that may begin at once under it.
+    pub burst: u32,
+    /// Calls in flight at the most.
+    pub max_in_flight: usize,
+}
+
+/// What a call says of its target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sign {
+    /// It answered with sense.
+    Up,
+    /// It did not answer, or not with sense.
+    Failing,
+    /// Nobody can call it: no connection, or no token.
+    Closed,
+    /// Too many calls.
+    Throttled,
+}
+
+/// The gate of one target.
+#[derive(Debug)]
+pub struct Gate {
+    rules: GateRules,
+    breaker: Breaker,
+    limit: f64,
+    shrunk_at: Option<Instant>,
+    in_flight: usize,
+    tokens: f64,
+    filled_at: Instant,
+    not_before: Option<Instant>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Breaker {
+    Closed { failures: u32 },
+    Open { until: Instant },
+    Probing,
+}
+
+impl Gate {
+    /// A closed breaker and the whole limit.
+    pub fn new(rules: GateRules, now: Instant) -> Gate {
+        Gate {
+            rules,
+            breaker: Breaker::Closed { failures: 0 },
+            limit: rules.max_in_flight as f64,
+            shrunk_at: None,
+            in_flight: 0,
+            tokens: f64::from(rules.burst.max(1)),
+            filled_at: now,
+            not_before: None,
+        }
+    }
+
+    /// How many calls may begin now.
+    pub fn room(&mut self, now: Instant) -> usize {
+        if self.not_before.is_some_and(|at| now < at) {
+            return 0;
+        }
+        if let Breaker::Open { until } = self.breaker
+            && now >= until
+        {
+            self.breaker = Breaker::Probing;
+        }
+        let limit = match self.breaker {
+            Breaker::Closed { .. } => self.limit as usize,
+            Breaker::Probing => 1,
+            Breaker::Open { .. } => 0,
+        };
+        limit.max(usize::from(!self.is_open())).saturating_sub(self.in_flight).min(self.refill(now))
+    }
+
+    fn refill(&mut self, now: Instant) -> usize {
+        let Some(rate) = self.rules.rate else { return usize::MAX };
+        let gained = now.duration_since(self.filled_at).as_secs_f64() * rate;
+        self.tokens = (self.tokens + gained).min(f64::from(self.rules.burst.max(1)));
+        self.filled_at = now;
+        self.tokens as usize
+    }
+
+    /// A call begins.
+    pub fn begin(&mut self) {
+        self.in_flight += 1;
+        self.tokens = (self.tokens - 1.0).max(0.0);
+    }
+
+    /// A call ended, and says this of its target.
+    pub fn end(&mut self, sign: Sign, now: Instant) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        let open = Breaker::Open { until: now + self.rules.probe_interval };
+        self.breaker = match (self.breaker, sign) {
+            (Breaker::Open { until }, _) => Breaker::Open { until },
+            (_, Sign::Up | Sign::Throttled) => Breaker::Closed { failures: 0 },
+            (_, Sign::Closed) | (Breaker::Probing, Sign::Failing) => open,
+            (Breaker::Closed { failures }, Sign::Failing) if failures + 1 >= self.rules.failures => open,
+            (Breaker::Closed { failures }, Sign::Failing) => Breaker::Closed { failures: failures + 1 },
+        };
+        match sign {
+            // Additive up, multiplicative down (RFC 5681), and down at most once for the calls of one round trip.
+            Sign::Up => self.limit = (self.limit + 1.0 / self.limit.max(1.0)).min(self.rules.max_in_flight as f64),
+            Sign::Throttled if self.shrunk_at.is_none_or(|at| now.duration_since(at) > Duration::from_millis(100)) => {
+                self.limit = (self.limit * 0.7).max(1.0);
+                self.shrunk_at = Some(now);
+            }
+            _ => {}
+        }
+    }
+
+    /// A call ended before anything of it left.
+    pub fn abandon(&mut self) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+    }
+
+    /// The target asked not to be called before this.
+    pub fn hold(&mut self, until: Instant) {
+        self.not_before = self.not_before.max(Some(until));
+    }
+
+    /// Whether the breaker keeps calls away.
+    pub fn is_open(&self) -> bool {
+        matches!(self.breaker, Breaker::Open { .. })
+    }
+
+    /// The adaptive limit, as it is now.
+    pub fn limit(&self) -> usize {
+        self.limit as usize
+    }
+
+    /// Calls on their way.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gate(rate: Option<f64>) -> (Gate, Instant) {
+        let now = Instant::now();
+        let rules = GateRules { failures: 3, probe_interval: Duration::from_secs(5), rate, burst: 2, max_in_flight: 10 };
+        (Gate::new(rules, now), now)
+    }
+
+    #[test]
+    fn failures_in_a_row_open_it_and_one_probe_at_a_time_closes_it() {
+        let (mut gate, now) = gate(None);
+        for sign in [Sign::Failing, Sign::Failing, Sign::Up, Sign::Failing, Sign::Failing] {
+            gate.begin();
+            gate.end(sign, now);
+        }
+        assert!(gate.room(now) > 0, "an answer with sense starts the count again");
+        gate.begin();
+        gate.end(Sign::Failing, now);
+        assert_eq!((gate.room(now), gate.is_open()), (0, true));
+        let later = now + Duration::from_secs(5);
+        assert_eq!(gate.room(later), 1);
+        gate.begin();
+        assert_eq!(gate.room(later), 0, "one probe at a time");
+        gate.end(Sign::Failing, later);
+        assert_eq!(gate.room(later + Duration::from_secs(4)), 0);
+        let again = later + Duration::from_secs(5);
+        assert_eq!(gate.room(again), 1);
+        gate.begin();
+        gate.end(Sign::Up, again);
+        assert!(gate.room(again) > 1);
+    }
+
+    #[test]
+    fn a_call_that_began_before_does_not_close_an_open_breaker() {
+        let (mut gate, now) = gate(None);
+        gate.begin();
+        gate.begin();
+        gate.end(Sign::Closed, now);
+        gate.end(Sign::Up, now);
+        assert!(gate.is_open());
+    }
+
+    #[test]
+    fn throttling_shrinks_the_limit_once_a_round_trip_and_answers_grow_it() {
+        let (mut gate, now) = gate(None);
+        for _ in 0..5 {
+            gate.begin();
+            gate.end(Sign::Throttled, now);
+        }
+        assert_eq!(gate.limit(), 7);
+        for _ in 0..200 {
+            gate.begin();
+            gate.end(Sign::Up, now);
+        }
+        assert_eq!(gate.limit(), 10);
+    }
+
+    #[test]
+    fn a_rate_and_a_retry_after_hold_calls_back() {
+        let (mut gate, now) = gate(Some(10.0));
+        assert_eq!(gate.room(now), 2);
+        gate.begin();
+        gate.begin();
+        assert_eq!(gate.room(now), 0);
+        assert_eq!(gate.room(now + Duration::from_millis(100)), 1);
+        gate.hold(now + Duration::from_secs(3));
+        assert_eq!(gate.room(now + Duration::from_secs(2)), 0);
+        assert_eq!(gate.room(now + Duration::from_secs(3)), 2);
+    }
+}

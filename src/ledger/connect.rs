@@ -1,0 +1,140 @@
+//! The pool, and the schema that it must find.
+
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use std::str::FromStr;
+use std::time::Duration;
+
+/// The forward-only migrations, compiled in.
+static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+
+/// How long a statement may wait for a lock, and run, before it is given up and tried again.
+const SESSION: [(&str, &str); 4] = [
+    ("lock_timeout", "5s"),
+    ("statement_timeout", "30s"),
+    ("idle_in_transaction_session_timeout", "30s"),
+    ("application_name", "bwp-sync"),
+];
+
+/// The ledger. Cheap to clone: all clones share one pool.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    pub(super) pool: PgPool,
+}
+
+/// Why the ledger could not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// Postgres is away, or gave a statement up: the same call may go through later.
+    #[error("Postgres cannot do it now: {0}")]
+    Unavailable(String),
+    /// The address cannot be used.
+    #[error("database.url cannot be used: {0}")]
+    BadUrl(String),
+    /// The schema is not the one that this program needs.
+    #[error("{0}")]
+    Schema(String),
+    /// What is stored cannot be read: nothing is guessed.
+    #[error("the ledger holds something unreadable: {0}")]
+    Unreadable(String),
+    /// A statement is wrong.
+    #[error("the ledger refused a statement: {0}")]
+    Refused(String),
+}
+
+impl LedgerError {
+    /// Whether trying again later can help.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, LedgerError::Unavailable(_))
+    }
+}
+
+impl From<sqlx::Error> for LedgerError {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::Database(database) => {
+                let code = database.code().unwrap_or_default().into_owned();
+                // Connection trouble, rollbacks (deadlock, serialisation), resources, shutdown, and timeouts of ours.
+                let passing = ["08", "40", "53", "57", "58"].iter().any(|class| code.starts_with(class))
+                    || code == "55P03"
+                    || code == "25P03";
+                let text = format!("{} ({code})", database.message());
+                if passing { LedgerError::Unavailable(text) } else { LedgerError::Refused(text) }
+            }
+            sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } => LedgerError::Unreadable(error.to_string()),
+            sqlx::Error::ColumnNotFound(_) | sqlx::Error::TypeNotFound { .. } => LedgerError::Refused(error.to_string()),
+            _ => LedgerError::Unavailable(error.to_string()),
+        }
+    }
+}
+
+impl From<serde_json::Error> for LedgerError {
+    fn from(error: serde_json::Error) -> Self {
+        LedgerError::Unreadable(error.to_string())
+    }
+}
+
+impl Ledger {
+    /// Makes the pool. Connects when it is first used, so that Postgres may still be on its way.
+    ///
+    /// # Errors
+    /// Where the address is none.
+    pub fn new(url: &SecretString, max_connections: u32) -> Result<Ledger, LedgerError> {
+        let mut options = PgConnectOptions::from_str(url.expose_secret()).map_err(|error| match error {
+            // The text of the address may hold a password, and some errors quote it.
+            sqlx::Error::Configuration(_) => {
+                LedgerError::BadUrl("it is not of the form postgres://user@host:port/database".into())
+            }
+            _ => LedgerError::BadUrl("it cannot be read".into()),
+        })?;
+        options = options.options(SESSION);
+        let pool = PgPoolOptions::new()
+            .max_connections(max_connections)
+            .min_connections(0)
+            .acquire_timeout(Duration::from_secs(5))
+            .idle_timeout(Duration::from_secs(300))
+            .connect_lazy_with(options);
+        Ok(Ledger { pool })
+    }
+
+    /// Applies pending migrations, one program at a time.
+    ///
+    /// # Errors
+    /// Where Postgres is away, or the role may not change the schema.
+    pub async fn migrate(&self) -> Result<(), LedgerError> {
+        MIGRATIONS.run(&self.pool).await.map_err(|error| match error {
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => schema_error(error),
+            other => LedgerError::Schema(format!("the schema does not fit this program: {other}")),
+        })
+    }
+
+    /// Whether every migration that this program knows has been applied.
+    ///
+    /// # Errors
+    /// Where Postgres is away.
+    pub async fn is_current(&self) -> Result<bool, LedgerError> {
+        let table: Option<String> =
+            sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations')::text").fetch_one(&self.pool).await?;
+        if table.is_none() {
+            return Ok(false);
+        }
+        let applied: Vec<i64> =
+            sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success").fetch_all(&self.pool).await?;
+        Ok(MIGRATIONS.iter().all(|migration| applied.contains(&migration.version)))
+    }
+
+    /// Gives all connections back.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+fn schema_error(error: sqlx::Error) -> LedgerError {
+    match LedgerError::from(error) {
+        LedgerError::Refused(text) if text.contains("42501") => LedgerError::Schema(format!(
+            "there are pending migrations and this role may not apply them ({text}); run `bwp-sync migrate` as the owner"
+        )),
+        other => other,
+    }
+}

@@ -1,0 +1,403 @@
+//! A batch of records becomes rows, in one transaction.
+
+use super::codec::{identity_hash, kind_code, pack_headers, state};
+use super::inbox::{Content, Incoming, Original, Place, Report};
+use super::merge::merge_lanes;
+use super::naming::{self, OrderKey, ThingKey};
+use super::save::{OutcomeRow, Tally, record_outcomes};
+use super::{Ledger, LedgerError, Targets};
+use crate::event::{AliasKind, AliasRow, Data, Event, Identity};
+use crate::outcome::{self, Final};
+use crate::plan::names::{NameRow, Origin};
+use crate::plan::outcome::{Class, Reason, Status};
+use crate::plan::subject::{AliasTypes, Name};
+use chrono::{DateTime, Utc};
+use sqlx::{Connection, PgConnection};
+use std::collections::{BTreeMap, BTreeSet};
+use uuid::Uuid;
+
+/// How often a batch is tried again because lanes were merged under it.
+const RESTARTS: usize = 10;
+
+/// The header that makes a dead letter, put back on its topic, a retry.
+const OUTCOME_ID: &str = "x-bwp-sync-outcome-id";
+
+/// An event that was not there before.
+struct Fresh<'a> {
+    place: &'a Place,
+    event: &'a Event,
+    original: &'a Original,
+    hash: Uuid,
+    order: OrderKey,
+}
+
+impl Ledger {
+    /// Takes a batch in. Each record is counted; a record that was there before changes nothing else.
+    ///
+    /// # Errors
+    /// Where Postgres is away: then nothing of the batch was taken.
+    pub async fn intake(&self, batch: &[Incoming], targets: &Targets) -> Result<Report, LedgerError> {
+        for _ in 0..RESTARTS {
+            let mut connection = self.pool.acquire().await?;
+            let mut transaction = connection.begin().await?;
+            if let Some(report) = take_in(&mut transaction, batch, targets).await? {
+                transaction.commit().await?;
+                return Ok(report);
+            }
+            transaction.rollback().await?;
+        }
+        Err(LedgerError::Unavailable("lanes were merged again and again under one batch".into()))
+    }
+}
+
+/// None where a lane was merged away before it could be locked: the batch starts anew.
+async fn take_in(db: &mut PgConnection, batch: &[Incoming], targets: &Targets) -> Result<Option<Report>, LedgerError> {
+    let now: DateTime<Utc> = sqlx::query_scalar("SELECT now()").fetch_one(&mut *db).await?;
+    let mut report = Report::default();
+    let mut tally = Tally::default();
+    for incoming in batch {
+        tally.add("read", &incoming.place.topic, 1);
+        if matches!(incoming.content, Content::Tombstone) {
+            report.tombstones += 1;
+            tally.add("tombstone", &incoming.place.topic, 1);
+        }
+    }
+    let (fresh, repeated) = sort_out(db, batch, targets).await?;
+    let Some(lanes) = lanes_of(db, &fresh, targets).await? else { return Ok(None) };
+    let lanes = apply_aliases(db, &fresh, lanes, targets).await?;
+    let mut outcomes = insert_work(db, &fresh, &lanes, targets, now).await?;
+    let revived = revive(db, &repeated).await?;
+    report.new = fresh.len() as u64;
+    report.duplicates = repeated.len() as u64 - revived.len() as u64;
+    for (place, ..) in repeated.iter().filter(|(place, ..)| !revived.contains(*place)) {
+        tally.add("duplicate", &place.topic, 1);
+    }
+    quarantine(db, batch, now, &mut report, &mut tally, &mut outcomes).await?;
+    for row in &outcomes {
+        tally.add("final", super::totals::kind_label(row.kind), 1);
+    }
+    if !revived.is_empty() {
+        // A retry reopens an outcome; the record that asked for it is one that was read and has no outcome of its own.
+        tally.add("duplicate", "retry", revived.len() as i64);
+    }
+    record_outcomes(db, &outcomes, now).await?;
+    tally.write(db).await?;
+    report.is_work_due = !fresh.is_empty() || !revived.is_empty();
+    Ok(Some(report))
+}
+
+type Repeated<'a> = (&'a Place, &'a Identity, Uuid, &'a Original);
+
+/// Parts the events of a batch into new ones and those that were there before, within the batch or ever.
+async fn sort_out<'a>(
+    db: &mut PgConnection,
+    batch: &'a [Incoming],
+    targets: &Targets,
+) -> Result<(Vec<Fresh<'a>>, Vec<Repeated<'a>>), LedgerError> {
+    let fallback = AliasTypes::default();
+    let mut candidates: Vec<Fresh> = Vec::new();
+    let mut hashes: BTreeSet<Uuid> = BTreeSet::new();
+    let mut repeated = Vec::new();
+    for incoming in batch {
+        let Content::Event { event, original } = &incoming.content else { continue };
+        let hash = identity_hash(&event.envelope.identity);
+        if !hashes.insert(hash) {
+            repeated.push((&incoming.place, &event.envelope.identity, hash, original));
+            continue;
+        }
+        let types = targets.get(&event.envelope.target).unwrap_or(&fallback);
+        let order = OrderKey::new(&event.envelope.target, &types.name(AliasKind::Order, &event.data.order()));
+        candidates.push(Fresh { place: &incoming.place, event, original, hash, order });
+    }
+    if candidates.is_empty() {
+        return Ok((candidates, repeated));
+    }
+    let new: Vec<Uuid> =
+        sqlx::query_scalar("INSERT INTO seen (hash) SELECT unnest($1::uuid[]) ON CONFLICT DO NOTHING RETURNING hash")
+            .bind(hashes.into_iter().collect::<Vec<_>>())
+            .fetch_all(db)
+            .await?;
+    let new: BTreeSet<Uuid> = new.into_iter().collect();
+    let (fresh, old): (Vec<Fresh>, Vec<Fresh>) = candidates.into_iter().partition(|event| new.contains(&event.hash));
+    repeated.extend(old.into_iter().map(|old| (old.place, &old.event.envelope.identity, old.hash, old.original)));
+    Ok((fresh, repeated))
+}
+
+/// The lanes of all orders that the events name, made where there are none, and locked.
+async fn lanes_of(
+    db: &mut PgConnection,
+    fresh: &[Fresh<'_>],
+    targets: &Targets,
+) -> Result<Option<BTreeMap<OrderKey, i64>>, LedgerError> {
+    let mut keys: BTreeSet<OrderKey> = fresh.iter().map(|event| event.order.clone()).collect();
+    for event in fresh {
+        if let Some((target, row)) = order_row(event, targets)
+            && let Some(id) = &row.bwp_id
+        {
+            keys.insert(OrderKey::bwp(target, id));
+        }
+    }
+    if keys.is_empty() {
+        return Ok(Some(BTreeMap::new()));
+    }
+    let lanes = naming::make_lanes(db, &keys).await?;
+    let wanted: BTreeSet<i64> = lanes.values().copied().collect();
+    let locked = naming::lock_lanes(db, &wanted).await?;
+    Ok((locked == wanted).then_some(lanes))
+}
+
+/// The alias row of an order, where the event is one for a configured target.
+fn order_row<'a>(event: &Fresh<'a>, targets: &Targets) -> Option<(&'a str, &'a AliasRow)> {
+    match &event.event.data {
+        Data::Alias(row) if row.kind == AliasKind::Order && targets.contains_key(&event.event.envelope.target) => {
+            Some((&event.event.envelope.target, row))
+        }
+        _ => None,
+    }
+}
+
+/// Puts rows of the alias table in, where they rank above what is there, and merges orders that turn out to be one.
+async fn apply_aliases(
+    db: &mut PgConnection,
+    fresh: &[Fresh<'_>],
+    mut lanes: BTreeMap<OrderKey, i64>,
+    targets: &Targets,
+) -> Result<BTreeMap<OrderKey, i64>, LedgerError> {
+    let rows: Vec<(&Fresh, &AliasRow)> = fresh
+        .iter()
+        .filter(|event| targets.contains_key(&event.event.envelope.target))
+        .filter_map(|event| match &event.event.data {
+            Data::Alias(row) => Some((event, row)),
+            _ => None,
+        })
+        .collect();
+    if rows.is_empty() {
+        return Ok(lanes);
+    }
+    let keys = rows.iter().map(|(event, row)| OrderKey::alias(&event.event.envelope.target, &row.alias)).collect();
+    let mut orders = naming::order_rows(db, &keys).await?;
+    let mut changed: BTreeSet<OrderKey> = BTreeSet::new();
+    for (event, row) in rows.iter().filter(|(_, row)| row.kind == AliasKind::Order) {
+        let key = OrderKey::alias(&event.event.envelope.target, &row.alias);
+        let new = topic_row(row, event.event.envelope.time);
+        if orders.get(&key).is_none_or(|present| new.replaces(present)) {
+            orders.insert(key.clone(), new);
+            changed.insert(key);
+        }
+    }
+    for key in &changed {
+        let Some(id) = orders.get(key).and_then(|row| row.bwp_id.clone()) else { continue };
+        let ends = (lanes.get(key).copied(), lanes.get(&OrderKey::bwp(&key.target, &id)).copied());
+        if let (Some(one), Some(other)) = ends
+            && one != other
+        {
+            let (keep, gone) = (one.min(other), one.max(other));
+            merge_lanes(db, keep, gone).await?;
+            lanes.values_mut().filter(|lane| **lane == gone).for_each(|lane| *lane = keep);
+        }
+    }
+    let written: Vec<(OrderKey, i64, NameRow)> =
+        changed.into_iter().filter_map(|key| Some((key.clone(), *lanes.get(&key)?, orders.get(&key)?.clone()))).collect();
+    naming::write_order_rows(db, &written).await?;
+    let things: Vec<(ThingKey, NameRow)> = rows
+        .iter()
+        .filter(|(_, row)| row.kind != AliasKind::Order)
+        .filter_map(|(event, row)| {
+            let lane = *lanes.get(&event.order)?;
+            Some(((lane, row.kind, row.alias.clone()), topic_row(row, event.event.envelope.time)))
+        })
+        .collect();
+    let mut present = naming::thing_rows(db, &things.iter().map(|(key, _)| key.clone()).collect()).await?;
+    let mut new: BTreeMap<ThingKey, NameRow> = BTreeMap::new();
+    for (key, row) in things {
+        if present.get(&key).is_none_or(|there| row.replaces(there)) {
+            present.insert(key.clone(), row.clone());
+            new.insert(key, row);
+        }
+    }
+    naming::write_thing_rows(db, &new.into_iter().collect::<Vec<_>>()).await?;
+    Ok(lanes)
+}
+
+fn topic_row(row: &AliasRow, time: DateTime<Utc>) -> NameRow {
+    NameRow { bwp_id: row.bwp_id.clone(), origin: Origin::Topic, version: row.version, time }
+}
+
+/// Writes the work, wakes the lanes, and gives the outcomes of what is final at once.
+async fn insert_work(
+    db: &mut PgConnection,
+    fresh: &[Fresh<'_>],
+    lanes: &BTreeMap<OrderKey, i64>,
+    targets: &Targets,
+    now: DateTime<Utc>,
+) -> Result<Vec<OutcomeRow>, LedgerError> {
+    if fresh.is_empty() {
+        return Ok(Vec::new());
+    }
+    let numbers: Vec<i64> = sqlx::query_scalar("SELECT nextval('event_no') FROM generate_series(1, $1)")
+        .bind(fresh.len() as i64)
+        .fetch_all(&mut *db)
+        .await?;
+    let mut outcomes = Vec::new();
+    let mut work: Vec<(i64, i64, &Fresh, Option<Reason>)> = Vec::new();
+    for (event, no) in fresh.iter().zip(numbers) {
+        let Some(lane) = lanes.get(&event.order).copied() else { continue };
+        let unknown = (!targets.contains_key(&event.event.envelope.target)).then(|| unknown_target(event.event));
+        match (unknown, &event.event.data) {
+            (None, Data::Alias(_)) => {
+                let reason = Reason::new(Class::Nothing, "ALIAS_STORED", "the row is in the alias table");
+                outcomes.push(outcome_row(event, lane, no, Status::NothingToSend, reason, now));
+            }
+            (Some(reason), _) => {
+                outcomes.push(outcome_row(event, lane, no, Status::Dead, reason.clone(), now));
+                work.push((lane, no, event, Some(reason)));
+            }
+            (None, _) => work.push((lane, no, event, None)),
+        }
+    }
+    write_work(db, &work).await?;
+    let due: BTreeSet<i64> = fresh.iter().filter_map(|event| lanes.get(&event.order).copied()).collect();
+    sqlx::query(
+        "UPDATE lane SET next_at = CASE WHEN is_leased THEN next_at ELSE now() END, is_dirty = is_leased WHERE id = ANY($1)",
+    )
+    .bind(due.into_iter().collect::<Vec<_>>())
+    .execute(db)
+    .await?;
+    Ok(outcomes)
+}
+
+async fn write_work(db: &mut PgConnection, work: &[(i64, i64, &Fresh<'_>, Option<Reason>)]) -> Result<(), LedgerError> {
+    if work.is_empty() {
+        return Ok(());
+    }
+    let died: Vec<Option<serde_json::Value>> =
+        work.iter().map(|row| row.3.as_ref().map(serde_json::to_value).transpose()).collect::<Result<_, _>>()?;
+    sqlx::query(
+        "INSERT INTO work (lane, no, hash, kind, topic, partition, \"offset\", key, headers, value, died, state, outcomes)
+         SELECT k.*, CASE WHEN k.died IS NULL THEN 0 ELSE 3 END, CASE WHEN k.died IS NULL THEN 0 ELSE 1 END
+         FROM unnest($1::bigint[], $2::bigint[], $3::uuid[], $4::smallint[], $5::text[], $6::int[], $7::bigint[], $8::bytea[],
+                     $9::bytea[], $10::bytea[], $11::jsonb[])
+              AS k (lane, no, hash, kind, topic, partition, \"offset\", key, headers, value, died)",
+    )
+    .bind(work.iter().map(|row| row.0).collect::<Vec<_>>())
+    .bind(work.iter().map(|row| row.1).collect::<Vec<_>>())
+    .bind(work.iter().map(|row| row.2.hash).collect::<Vec<_>>())
+    .bind(work.iter().map(|row| kind_code(row.2.event.envelope.kind)).collect::<Vec<_>>())
+    .bind(work.iter().map(|row| row.2.place.topic.clone()).collect::<Vec<_>>())
+    .bind(work.iter().map(|row| row.2.place.partition).collect::<Vec<_>>())
+    .bind(work.iter().map(|row| row.2.place.offset).collect::<Vec<_>>())
+    .bind(work.iter().map(|row| row.2.original.key.clone()).collect::<Vec<_>>())
+    .bind(work.iter().map(|row| pack_headers(&row.2.original.headers)).collect::<Vec<_>>())
+    .bind(work.iter().map(|row| row.2.original.value.clone()).collect::<Vec<_>>())
+    .bind(died)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+fn unknown_target(event: &Event) -> Reason {
+    let message =
+        format!("target {} is not configured; add targets.{0} or correct the event, then retry it", event.envelope.target);
+    Reason::new(Class::Configuration, "UNKNOWN_TARGET", message).at("/target")
+}
+
+fn outcome_row(event: &Fresh, lane: i64, no: i64, status: Status, reason: Reason, now: DateTime<Utc>) -> OutcomeRow {
+    let bwp_id = match &event.event.data {
+        Data::Alias(row) => row.bwp_id.as_deref(),
+        _ => None,
+    };
+    let order_bwp_id = match &event.event.data {
+        Data::Alias(row) if row.kind == AliasKind::Order => row.bwp_id.as_deref(),
+        _ => None,
+    };
+    let ending =
+        Final { status, reason: Some(&reason), attempts: 0, order_bwp_id, entity_bwp_id: bwp_id, settled_at: now, number: 1 };
+    OutcomeRow {
+        lane: Some(lane),
+        no: Some(no),
+        kind: Some(kind_code(event.event.envelope.kind)),
+        status,
+        record_key: Some(event.event.data.order().id().as_bytes().to_vec()),
+        outcome: outcome::of_event(event.event, event.place, &ending),
+        dead: (status == Status::Dead).then(|| (event.place.clone(), event.original.clone())),
+        reason: Some(reason),
+    }
+}
+
+/// Retries dead events whose letter came back with the id of their present outcome. Gives the places of those letters.
+async fn revive(db: &mut PgConnection, repeated: &[Repeated<'_>]) -> Result<BTreeSet<Place>, LedgerError> {
+    let mut revived = BTreeSet::new();
+    for (place, identity, hash, original) in repeated {
+        let header = original.headers.iter().rev().find(|(name, _)| name == OUTCOME_ID).and_then(|(_, value)| value.as_deref());
+        let number = header.and_then(|header| std::str::from_utf8(header).ok()).and_then(|id| {
+            id.rsplit_once('#')?.1.parse::<i32>().ok().filter(|number| outcome::outcome_id(identity, *number) == id)
+        });
+        let Some(number) = number else { continue };
+        let lane: Option<(i64, i16)> = sqlx::query_as(
+            "UPDATE work SET state = $1, progress = NULL, died = NULL, waiting_since = NULL, waits_for = NULL
+             WHERE hash = $2 AND state = $3 AND outcomes = $4 RETURNING lane, kind",
+        )
+        .bind(state::QUEUED)
+        .bind(hash)
+        .bind(state::DEAD)
+        .bind(number)
+        .fetch_optional(&mut *db)
+        .await?;
+        let Some((lane, kind)) = lane else { continue };
+        super::settle::reopen(db, lane, kind).await?;
+        revived.insert((*place).clone());
+    }
+    Ok(revived)
+}
+
+/// Keeps what could not be read, once for each place.
+async fn quarantine(
+    db: &mut PgConnection,
+    batch: &[Incoming],
+    now: DateTime<Utc>,
+    report: &mut Report,
+    tally: &mut Tally,
+    outcomes: &mut Vec<OutcomeRow>,
+) -> Result<(), LedgerError> {
+    for incoming in batch {
+        let Content::Fault { fault, original } = &incoming.content else { continue };
+        let place = &incoming.place;
+        let reason = Reason::new(Class::Invalid, fault.code.as_str(), fault.message.clone()).at(fault.pointer.clone());
+        let inserted = sqlx::query(
+            "INSERT INTO quarantine (topic, partition, \"offset\", key, headers, value, reason)
+             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
+        )
+        .bind(&place.topic)
+        .bind(place.partition)
+        .bind(place.offset)
+        .bind(&original.key)
+        .bind(pack_headers(&original.headers))
+        .bind(&original.value)
+        .bind(serde_json::to_value(&reason)?)
+        .execute(&mut *db)
+        .await?;
+        if inserted.rows_affected() == 0 {
+            report.duplicates += 1;
+            tally.add("duplicate", &place.topic, 1);
+            continue;
+        }
+        report.quarantined += 1;
+        let order = fault.envelope.order.as_ref().map(|order| order.id().as_bytes().to_vec());
+        outcomes.push(OutcomeRow {
+            lane: None,
+            no: None,
+            kind: None,
+            status: Status::Quarantined,
+            record_key: order.or_else(|| original.key.clone()),
+            outcome: outcome::of_fault(fault, place, &reason, now),
+            dead: Some((place.clone(), original.clone())),
+            reason: Some(reason),
+        });
+    }
+    Ok(())
+}
+
+/// The name by which an event calls its order.
+pub fn order_name(event: &Event, types: &AliasTypes) -> Name {
+    types.name(AliasKind::Order, &event.data.order())
+}

@@ -1,0 +1,169 @@
+//! Lanes as values: from their rows, and what has changed back into rows.
+
+use super::codec::{alias_kind_of, state, unpack_headers};
+use super::inbox::{Original, Place};
+use super::naming::name_row;
+use super::{LedgerError, Targets};
+use crate::event::{self, Alias, AliasKind, RawRecord, Reading};
+use crate::plan::lane::{Lane, Live, Memo, Progress};
+use crate::plan::rank::EventNo;
+use crate::plan::subject::{AliasTypes, Subject};
+use crate::plan::thing::Thing;
+use chrono::{DateTime, Utc};
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Row};
+use std::collections::BTreeMap;
+
+/// The most events of one lane that are looked at in one turn.
+const MOST_EVENTS: i64 = 500;
+
+/// A lane's own row.
+#[derive(Debug, Clone)]
+pub struct Head {
+    pub id: i64,
+    pub lease_no: i64,
+    pub target: String,
+    pub bwp_id: Option<String>,
+    pub memo: Memo,
+}
+
+/// What the rows of a lane were when it was loaded: what is saved is the difference.
+#[derive(Debug, Clone, Default)]
+pub struct Before {
+    pub things: BTreeMap<Subject, String>,
+    pub records: BTreeMap<EventNo, Record>,
+}
+
+/// The record of an unsettled event, and where its row stood.
+#[derive(Debug, Clone)]
+pub struct Record {
+    pub place: Place,
+    pub original: Original,
+    pub received_at: DateTime<Utc>,
+    pub state: i16,
+    pub waiting_since: Option<DateTime<Utc>>,
+    pub progress: Option<serde_json::Value>,
+    pub waits_for: Option<serde_json::Value>,
+    pub outcomes: i32,
+}
+
+/// Loads lanes whose rows are locked. Lanes come in the order of the heads.
+pub async fn load(db: &mut PgConnection, heads: &[Head], targets: &Targets) -> Result<Vec<(Lane, Before)>, LedgerError> {
+    let ids: Vec<i64> = heads.iter().map(|head| head.id).collect();
+    let mut lanes: BTreeMap<i64, (Lane, Before)> = heads
+        .iter()
+        .map(|head| {
+            let lane = Lane { bwp_id: head.bwp_id.clone(), memo: head.memo.clone(), ..Lane::default() };
+            (head.id, (lane, Before::default()))
+        })
+        .collect();
+    load_names(db, &ids, &mut lanes).await?;
+    load_things(db, &ids, &mut lanes).await?;
+    let types: BTreeMap<i64, &AliasTypes> = heads.iter().filter_map(|head| Some((head.id, targets.get(&head.target)?))).collect();
+    load_events(db, &ids, &types, &mut lanes).await?;
+    Ok(heads.iter().filter_map(|head| lanes.remove(&head.id)).collect())
+}
+
+type Loading = BTreeMap<i64, (Lane, Before)>;
+
+async fn load_names(db: &mut PgConnection, ids: &[i64], lanes: &mut Loading) -> Result<(), LedgerError> {
+    let rows = sqlx::query(
+        "SELECT lane, 0::smallint, alias_type, id, bwp_id, origin, version, said_at FROM order_name
+         WHERE lane = ANY($1) AND origin IS NOT NULL
+         UNION ALL
+         SELECT lane, kind, alias_type, id, bwp_id, origin, version, said_at FROM name WHERE lane = ANY($1)",
+    )
+    .bind(ids)
+    .fetch_all(db)
+    .await?;
+    for row in &rows {
+        let alias = Alias { alias_type: row.try_get(2)?, id: row.try_get(3)? };
+        let kind: AliasKind = alias_kind_of(row.try_get(1)?);
+        if let Some((lane, _)) = lanes.get_mut(&row.try_get(0)?) {
+            lane.names.load(kind, alias, name_row(row, 4)?);
+        }
+    }
+    Ok(())
+}
+
+async fn load_things(db: &mut PgConnection, ids: &[i64], lanes: &mut Loading) -> Result<(), LedgerError> {
+    let rows = sqlx::query("SELECT lane, subject, doc::text FROM entity WHERE lane = ANY($1)").bind(ids).fetch_all(db).await?;
+    for row in &rows {
+        let (subject, doc): (String, String) = (row.try_get(1)?, row.try_get(2)?);
+        let subject: Subject = serde_json::from_str(&subject)?;
+        let thing: Thing = serde_json::from_str(&doc)?;
+        if let Some((lane, before)) = lanes.get_mut(&row.try_get(0)?) {
+            before.things.insert(subject.clone(), serde_json::to_string(&thing)?);
+            lane.things.insert(subject, thing);
+        }
+    }
+    Ok(())
+}
+
+async fn load_events(
+    db: &mut PgConnection,
+    ids: &[i64],
+    types: &BTreeMap<i64, &AliasTypes>,
+    lanes: &mut Loading,
+) -> Result<(), LedgerError> {
+    let rows = sqlx::query(
+        "SELECT w.* FROM unnest($1::bigint[]) AS l (id)
+         CROSS JOIN LATERAL (
+            SELECT lane, no, topic, partition, \"offset\", key, headers, value, state, received_at, waiting_since, waits_for,
+                   progress, outcomes
+            FROM work WHERE lane = l.id AND (state <> $2 OR died ->> 'class' = 'expired') ORDER BY no LIMIT $3
+         ) w",
+    )
+    .bind(ids)
+    .bind(state::DEAD)
+    .bind(MOST_EVENTS)
+    .fetch_all(db)
+    .await?;
+    for row in &rows {
+        let id: i64 = row.try_get("lane")?;
+        let (Some((lane, before)), Some(types)) = (lanes.get_mut(&id), types.get(&id)) else { continue };
+        let no: i64 = row.try_get("no")?;
+        let record = record(row)?;
+        match live(no, &record, types)? {
+            Some(live) => {
+                lane.events.insert(no, live);
+                before.records.insert(no, record);
+            }
+            None => tracing::error!(lane = id, no, "a stored event can no longer be read; it stays in the ledger"),
+        }
+    }
+    Ok(())
+}
+
+/// The record in a row of work.
+pub fn record(row: &PgRow) -> Result<Record, LedgerError> {
+    let headers: Option<Vec<u8>> = row.try_get("headers")?;
+    Ok(Record {
+        place: Place { topic: row.try_get("topic")?, partition: row.try_get("partition")?, offset: row.try_get("offset")? },
+        original: Original {
+            key: row.try_get("key")?,
+            value: row.try_get("value")?,
+            headers: unpack_headers(headers.as_deref()),
+        },
+        received_at: row.try_get("received_at")?,
+        state: row.try_get("state")?,
+        waiting_since: row.try_get("waiting_since")?,
+        progress: row.try_get("progress")?,
+        waits_for: row.try_get("waits_for")?,
+        outcomes: row.try_get("outcomes")?,
+    })
+}
+
+fn live(no: EventNo, record: &Record, types: &AliasTypes) -> Result<Option<Live>, LedgerError> {
+    let headers: Vec<(&str, Option<&[u8]>)> =
+        record.original.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect();
+    let raw = RawRecord { key: record.original.key.as_deref(), value: Some(&record.original.value), headers: &headers };
+    let Reading::Event(event) = event::read(&raw) else { return Ok(None) };
+    let mut live = Live::new(no, *event, types);
+    if let Some(progress) = &record.progress {
+        live.progress = serde_json::from_value::<Progress>(progress.clone())?;
+    }
+    live.waiting_since = record.waiting_since;
+    live.is_ghost = record.state == state::DEAD;
+    Ok(Some(live))
+}

@@ -1,0 +1,129 @@
+//! Two lanes turn out to be one order.
+//!
+//! Both rows are locked. The older lane keeps its id and takes over all that hangs on the other; events keep their numbers, which
+//! are the order of arrival. What either had in flight becomes unknown: its holder finds its lease gone, and the lane sends
+//! nothing before the order has been read.
+
+use super::LedgerError;
+use super::codec::alias_kind_code;
+use super::load::{Head, load};
+use super::naming::{self, OrderKey, write_thing_rows};
+use crate::plan::lane::Memo;
+use crate::plan::names::NameRow;
+use sqlx::{PgConnection, Row};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Makes names lead to lanes, merging lanes that turn out to be one.
+pub async fn tie_lanes(db: &mut PgConnection, learned: &[(OrderKey, i64, Option<NameRow>)]) -> Result<(), LedgerError> {
+    if learned.is_empty() {
+        return Ok(());
+    }
+    let keys: BTreeSet<OrderKey> = learned.iter().map(|(key, ..)| key.clone()).collect();
+    let found = naming::find_lanes(db, &keys).await?;
+    let mut moved: BTreeMap<i64, i64> = BTreeMap::new();
+    let follow = |moved: &BTreeMap<i64, i64>, mut lane: i64| {
+        while let Some(next) = moved.get(&lane) {
+            lane = *next;
+        }
+        lane
+    };
+    let mut bare: BTreeMap<&OrderKey, i64> = BTreeMap::new();
+    let mut rows: Vec<(OrderKey, i64, NameRow)> = Vec::new();
+    for (key, lane, row) in learned {
+        let mine = follow(&moved, *lane);
+        let theirs = found.get(key).map(|lane| follow(&moved, *lane));
+        let lane = match theirs {
+            Some(theirs) if theirs != mine => {
+                let (keep, gone) = (mine.min(theirs), mine.max(theirs));
+                // The other lane is not locked yet; a deadlock with one who does the same is rolled back and tried again.
+                naming::lock_lanes(db, &BTreeSet::from([theirs])).await?;
+                merge_lanes(db, keep, gone).await?;
+                moved.insert(gone, keep);
+                keep
+            }
+            _ => mine,
+        };
+        match row {
+            Some(row) => rows.push((key.clone(), lane, row.clone())),
+            None if theirs.is_none() => _ = bare.insert(key, lane),
+            None => {}
+        }
+    }
+    let rows: Vec<_> = rows.into_iter().map(|(key, lane, row)| (key, follow(&moved, lane), row)).collect();
+    naming::write_order_rows(db, &rows).await?;
+    sqlx::query(
+        "INSERT INTO order_name (target, alias_type, id, lane)
+         SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS k (target, alias_type, id, lane)
+         ORDER BY target, alias_type, id
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(bare.keys().map(|key| key.target.clone()).collect::<Vec<_>>())
+    .bind(bare.keys().map(|key| key.alias_type.clone()).collect::<Vec<_>>())
+    .bind(bare.keys().map(|key| key.id.clone()).collect::<Vec<_>>())
+    .bind(bare.values().map(|lane| follow(&moved, *lane)).collect::<Vec<_>>())
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Merges `gone` into `keep`.
+pub async fn merge_lanes(db: &mut PgConnection, keep: i64, gone: i64) -> Result<(), LedgerError> {
+    let rows = sqlx::query(
+        "SELECT id, target, bwp_id, memo::text FROM lane WHERE id IN ($1, $2) AND merged_into IS NULL ORDER BY id FOR UPDATE",
+    )
+    .bind(keep)
+    .bind(gone)
+    .fetch_all(&mut *db)
+    .await?;
+    let mut heads = Vec::new();
+    for row in &rows {
+        let memo: Option<String> = row.try_get(3)?;
+        let memo: Memo = memo.map(|memo| serde_json::from_str(&memo)).transpose()?.unwrap_or_default();
+        heads.push(Head { id: row.try_get(0)?, lease_no: 0, target: row.try_get(1)?, bwp_id: row.try_get(2)?, memo });
+    }
+    if heads.len() != 2 {
+        return Ok(());
+    }
+    // Events are moved by their rows; as values they are not needed here.
+    let mut lanes = load(db, &heads, &BTreeMap::new()).await?.into_iter();
+    let (Some((mut kept, _)), Some((other, _))) = (lanes.next(), lanes.next()) else { return Ok(()) };
+    let names: Vec<_> = other.names.iter().map(|(kind, alias, row)| ((keep, *kind, alias.clone()), row.clone())).collect();
+    kept.absorb(other);
+    kept.names.take_learned();
+    for statement in ["UPDATE work SET lane = $1 WHERE lane = $2", "UPDATE order_name SET lane = $1 WHERE lane = $2"] {
+        sqlx::query(statement).bind(keep).bind(gone).execute(&mut *db).await?;
+    }
+    let better: Vec<_> = names
+        .into_iter()
+        .filter(|((_, kind, alias), row)| alias_kind_code(*kind) != 0 && kept.names.get(*kind, alias) == Some(row))
+        .collect();
+    write_thing_rows(db, &better).await?;
+    sqlx::query("DELETE FROM name WHERE lane = $1").bind(gone).execute(&mut *db).await?;
+    sqlx::query("DELETE FROM entity WHERE lane IN ($1, $2)").bind(keep).bind(gone).execute(&mut *db).await?;
+    let mut docs: (Vec<String>, Vec<String>) = Default::default();
+    for (subject, thing) in &kept.things {
+        docs.0.push(serde_json::to_string(subject)?);
+        docs.1.push(serde_json::to_string(thing)?);
+    }
+    sqlx::query(
+        "INSERT INTO entity (lane, subject, doc) SELECT $1, k.s, k.d::jsonb FROM unnest($2::text[], $3::text[]) AS k (s, d)",
+    )
+    .bind(keep)
+    .bind(docs.0)
+    .bind(docs.1)
+    .execute(&mut *db)
+    .await?;
+    sqlx::query(
+        "UPDATE lane SET is_leased = false, lease_no = lease_no + 1, is_dirty = false, flight = '{}',
+            next_at = CASE WHEN id = $1 THEN now() END, merged_into = CASE WHEN id = $2 THEN $1 END,
+            memo = CASE WHEN id = $1 THEN $3::jsonb END, bwp_id = CASE WHEN id = $1 THEN $4 ELSE bwp_id END
+         WHERE id IN ($1, $2)",
+    )
+    .bind(keep)
+    .bind(gone)
+    .bind(serde_json::to_string(&kept.memo)?)
+    .bind(&kept.bwp_id)
+    .execute(db)
+    .await?;
+    Ok(())
+}

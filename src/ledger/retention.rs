@@ -1,0 +1,55 @@
+//! What is forgotten, and when: in bounded steps that keep pace with intake.
+
+use super::{Ledger, LedgerError};
+use std::time::Duration;
+
+/// Rows that one step deletes at the most.
+const STEP: i64 = 5_000;
+
+/// For how long things are remembered.
+#[derive(Debug, Clone, Copy)]
+pub struct Keep {
+    /// Identities of events.
+    pub dedupe: Duration,
+    /// Settled events.
+    pub history: Duration,
+    /// What Buy with Prime is known to hold.
+    pub known_state: Duration,
+}
+
+impl Ledger {
+    /// Takes one step. Gives how many rows went; more may be left where it is not zero.
+    ///
+    /// # Errors
+    /// Where Postgres is away.
+    pub async fn forget_old(&self, keep: &Keep) -> Result<u64, LedgerError> {
+        sqlx::query("SELECT keep_history(7, make_interval(secs => $1))")
+            .bind(keep.history.as_secs_f64())
+            .execute(&self.pool)
+            .await?;
+        let mut gone = 0;
+        for (statement, age) in [
+            (
+                "DELETE FROM seen WHERE hash IN (
+                    SELECT hash FROM seen WHERE day < (now() - make_interval(secs => $1))::date LIMIT $2)",
+                keep.dedupe,
+            ),
+            (
+                "DELETE FROM quarantine WHERE (topic, partition, \"offset\") IN (
+                    SELECT topic, partition, \"offset\" FROM quarantine
+                    WHERE quarantined_at < now() - make_interval(secs => $1) LIMIT $2)",
+                keep.history,
+            ),
+            (
+                "DELETE FROM entity WHERE (lane, subject) IN (
+                    SELECT e.lane, e.subject FROM entity e
+                    WHERE e.changed_at < now() - make_interval(secs => $1)
+                      AND NOT EXISTS (SELECT 1 FROM work w WHERE w.lane = e.lane) LIMIT $2)",
+                keep.known_state,
+            ),
+        ] {
+            gone += sqlx::query(statement).bind(age.as_secs_f64()).bind(STEP).execute(&self.pool).await?.rows_affected();
+        }
+        Ok(gone)
+    }
+}

@@ -1,0 +1,103 @@
+//! Rows that end events: outcomes, dead letters, running totals.
+
+use super::LedgerError;
+use super::codec::{pack_headers, status_code};
+use super::inbox::{Original, Place};
+use crate::plan::outcome::{Reason, Status};
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+use std::collections::BTreeMap;
+
+/// An outcome to be recorded and published.
+#[derive(Debug, Clone)]
+pub struct OutcomeRow {
+    pub lane: Option<i64>,
+    pub no: Option<i64>,
+    pub kind: Option<i16>,
+    pub status: Status,
+    pub reason: Option<Reason>,
+    pub record_key: Option<Vec<u8>>,
+    pub outcome: String,
+    /// The record, where it goes to the dead letters.
+    pub dead: Option<(Place, Original)>,
+}
+
+/// Records outcomes, in their order.
+pub async fn record_outcomes(db: &mut PgConnection, rows: &[OutcomeRow], now: DateTime<Utc>) -> Result<(), LedgerError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let seqs: Vec<i64> = sqlx::query_scalar(
+        "INSERT INTO history (settled_at, lane, no, kind, status, class, code, record_key, outcome)
+         SELECT $1, k.lane, k.no, k.kind, k.status, k.class, k.code, k.record_key, k.outcome
+         FROM unnest($2::bigint[], $3::bigint[], $4::smallint[], $5::smallint[], $6::text[], $7::text[], $8::bytea[], $9::text[])
+              WITH ORDINALITY AS k (lane, no, kind, status, class, code, record_key, outcome, at)
+         ORDER BY k.at
+         RETURNING seq",
+    )
+    .bind(now)
+    .bind(rows.iter().map(|row| row.lane).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.no).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.kind).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| status_code(row.status)).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.reason.as_ref().map(|reason| reason.class.as_str())).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.reason.as_ref().map(|reason| reason.code.clone())).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.record_key.clone()).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.outcome.clone()).collect::<Vec<_>>())
+    .fetch_all(&mut *db)
+    .await?;
+    let dead: Vec<(i64, &Place, &Original)> = rows
+        .iter()
+        .zip(seqs)
+        .filter_map(|(row, seq)| row.dead.as_ref().map(|(place, original)| (seq, place, original)))
+        .collect();
+    if dead.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "INSERT INTO dead_letter (seq, topic, partition, \"offset\", key, headers, value)
+         SELECT * FROM unnest($1::bigint[], $2::text[], $3::int[], $4::bigint[], $5::bytea[], $6::bytea[], $7::bytea[])",
+    )
+    .bind(dead.iter().map(|(seq, ..)| *seq).collect::<Vec<_>>())
+    .bind(dead.iter().map(|(_, place, _)| place.topic.clone()).collect::<Vec<_>>())
+    .bind(dead.iter().map(|(_, place, _)| place.partition).collect::<Vec<_>>())
+    .bind(dead.iter().map(|(_, place, _)| place.offset).collect::<Vec<_>>())
+    .bind(dead.iter().map(|(.., original)| original.key.clone()).collect::<Vec<_>>())
+    .bind(dead.iter().map(|(.., original)| pack_headers(&original.headers)).collect::<Vec<_>>())
+    .bind(dead.iter().map(|(.., original)| original.value.clone()).collect::<Vec<_>>())
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// What changes of the running totals, by what is counted and its kind.
+#[derive(Debug, Clone, Default)]
+pub struct Tally(BTreeMap<(&'static str, String), i64>);
+
+impl Tally {
+    pub fn add(&mut self, what: &'static str, kind: &str, count: i64) {
+        if count != 0 {
+            *self.0.entry((what, kind.to_owned())).or_default() += count;
+        }
+    }
+
+    /// Adds to the totals, in key order and as the last locks of a transaction. Slots keep replicas from waiting for one row.
+    pub async fn write(self, db: &mut PgConnection) -> Result<(), LedgerError> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        let slot = fastrand::i16(0..16);
+        sqlx::query(
+            "INSERT INTO tally (what, kind, slot, total)
+             SELECT k.what, k.kind, $3, k.total FROM unnest($1::text[], $2::text[], $4::bigint[]) AS k (what, kind, total)
+             ON CONFLICT (what, kind, slot) DO UPDATE SET total = tally.total + excluded.total",
+        )
+        .bind(self.0.keys().map(|(what, _)| *what).collect::<Vec<_>>())
+        .bind(self.0.keys().map(|(_, kind)| kind.clone()).collect::<Vec<_>>())
+        .bind(slot)
+        .bind(self.0.values().copied().collect::<Vec<_>>())
+        .execute(db)
+        .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,111 @@
+//! Tend: what has to be looked at now and then, whatever the loops do.
+//!
+//! Owns the slow loops: the accounting identity as metrics and `/state`, `Retry-After`s that other replicas were given, and
+//! retention. It moves no event.
+
+use crate::backoff;
+use crate::dispatch::{lock, target::Target};
+use crate::ledger::retention::Keep;
+use crate::ledger::{Ledger, Totals};
+use crate::ops::lifecycle::Health;
+use crate::ops::metrics;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+
+/// How often the totals are read.
+const WATCH: Duration = Duration::from_secs(1);
+
+/// How often other replicas' `Retry-After`s are looked for: they must be known within a second.
+const THROTTLES: Duration = Duration::from_millis(400);
+
+/// How often retention takes a step where nothing is left to do.
+const RETENTION: Duration = Duration::from_secs(60);
+
+/// The totals as they were last read, for `/state`.
+pub type LastTotals = Arc<Mutex<Option<Totals>>>;
+
+/// Shows the totals of the whole ledger until told to stop.
+pub async fn watch(ledger: Ledger, last: LastTotals, health: Health, stop: CancellationToken) {
+    let pulse = health.register("watch");
+    while sleep(WATCH, &stop).await {
+        pulse.tick();
+        match ledger.totals().await {
+            Ok(totals) => {
+                let backlog = totals.backlog;
+                for (state, count) in [
+                    ("waiting", backlog.waiting),
+                    ("queued", backlog.queued),
+                    ("retrying", backlog.retrying),
+                    ("in_flight", backlog.in_flight),
+                ] {
+                    metrics::BACKLOG.set(&[state], count as f64);
+                }
+                metrics::IMBALANCE.set(&[], totals.imbalance() as f64);
+                if totals.imbalance() != 0 {
+                    tracing::error!(imbalance = totals.imbalance(), ?totals, "the accounting identity does not hold");
+                }
+                *lock(&last) = Some(totals);
+            }
+            Err(error) => tracing::warn!(%error, "the totals cannot be read"),
+        }
+    }
+    pulse.done();
+}
+
+/// Holds targets back that asked other replicas not to call, until told to stop; shows each gate.
+pub async fn throttles(ledger: Ledger, targets: Arc<BTreeMap<String, Arc<Target>>>, health: Health, stop: CancellationToken) {
+    let pulse = health.register("throttles");
+    while sleep(THROTTLES, &stop).await {
+        pulse.tick();
+        match ledger.throttled().await {
+            Ok(throttled) => {
+                for (name, wait) in throttled {
+                    if let (Some(target), Ok(wait)) = (targets.get(&name), wait.to_std()) {
+                        lock(&target.gate).hold(Instant::now() + wait);
+                    }
+                }
+            }
+            Err(error) => tracing::debug!(%error, "throttles cannot be read"),
+        }
+        let mut in_flight = 0;
+        let mut limit = 0;
+        for (name, target) in targets.iter() {
+            let gate = lock(&target.gate);
+            metrics::BREAKER_OPEN.set(&[name], f64::from(u8::from(gate.is_open())));
+            in_flight += gate.in_flight();
+            limit += gate.limit();
+        }
+        metrics::IN_FLIGHT.set(&[], in_flight as f64);
+        metrics::IN_FLIGHT_LIMIT.set(&[], limit as f64);
+    }
+    pulse.done();
+}
+
+/// Forgets what is old, in bounded steps that do not rest while there is more, until told to stop.
+pub async fn retention(ledger: Ledger, keep: Keep, health: Health, stop: CancellationToken) {
+    let pulse = health.register_with("retention", Duration::from_secs(300));
+    let mut failures = backoff::reconnect();
+    let mut pause = Duration::ZERO;
+    while sleep(pause, &stop).await {
+        pulse.tick();
+        pause = match ledger.forget_old(&keep).await {
+            Ok(0) => RETENTION,
+            Ok(_) => Duration::from_millis(50),
+            Err(error) => {
+                tracing::warn!(%error, "retention could not take its step");
+                backoff::pause(&mut failures).max(Duration::from_secs(5))
+            }
+        };
+    }
+    pulse.done();
+}
+
+/// Sleeps, unless told to stop; tells whether to go on.
+async fn sleep(duration: Duration, stop: &CancellationToken) -> bool {
+    tokio::select! {
+        () = stop.cancelled() => false,
+        () = tokio::time::sleep(duration) => true,
+    }
+}

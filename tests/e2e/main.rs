@@ -1,0 +1,7 @@
+//! End to end: the built program on a real broker and a real database. Run by `make test`, or by
+//! `scripts/with-servers cargo test --test e2e`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod harness;
+#[path = "../support/mod.rs"]
+mod support;

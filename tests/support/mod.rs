@@ -1,0 +1,50 @@
+//! What end-to-end tests stand on: a database of their own, topics of their own, the built daemon, and waiting for a
+//! condition. Nothing here knows what the daemon should do; that is the tests' part.
+//!
+//! Every test makes its own [`postgres::fresh_database`] and [`kafka::Topics`], so that tests run side by side.
+
+// A harness is a box of tools: not each is in use at any time.
+#![allow(dead_code)]
+
+pub mod daemon;
+pub mod events;
+pub mod kafka;
+pub mod ops;
+pub mod postgres;
+
+use std::time::{Duration, Instant};
+
+/// Long enough for a loaded machine, short enough to see that something hangs.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+const INTERVAL: Duration = Duration::from_millis(25);
+
+/// Asks again and again until the probe gives `Ok`; an `Err` says what was seen instead.
+///
+/// # Panics
+/// With `what` and the last thing seen, when the deadline passes first.
+pub async fn wait_until<T>(what: &str, deadline: Duration, mut probe: impl AsyncFnMut() -> Result<T, String>) -> T {
+    let began = Instant::now();
+    let mut seen = "nothing: the first look did not end".to_owned();
+    while began.elapsed() < deadline {
+        match tokio::time::timeout(deadline.saturating_sub(began.elapsed()), probe()).await {
+            Ok(Ok(value)) => return value,
+            Ok(Err(now)) => seen = now,
+            Err(_) => break,
+        }
+        tokio::time::sleep(INTERVAL).await;
+    }
+    panic!("not within {deadline:?}: {what}; last seen: {seen}");
+}
+
+/// The address of a server that the scripts started.
+fn server(variable: &str) -> String {
+    std::env::var(variable).unwrap_or_else(|_| {
+        panic!("{variable} is not set: run the tests through `make test`, or `scripts/with-servers cargo test --test e2e`")
+    })
+}
+
+/// Short, and unlike any other: for databases, topics and groups.
+fn unique() -> String {
+    uuid::Uuid::new_v4().simple().to_string()[..12].to_owned()
+}
