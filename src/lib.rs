@@ -7,6 +7,7 @@ pub mod config;
 pub mod dispatch;
 pub mod event;
 pub mod ledger;
+pub mod map;
 pub mod ops;
 pub mod outcome;
 pub mod plan;

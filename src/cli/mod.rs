@@ -89,6 +89,8 @@ pub enum Command {
     ///
     /// Looks at nothing else: no network, no database. Exits 2 where the start would be refused.
     Check,
+    /// Shows the mutations that events would become, for a producer's own tests.
+    Map(map::MapArgs),
 }
 
 /// The whole command: reads the arguments of this process and does what they say.
@@ -96,6 +98,7 @@ pub fn main() -> ExitCode {
     let Cli { global, command } = Cli::parse();
     let outcome = match command {
         Command::Check => check::run(&global),
+        Command::Map(args) => map::run(&global, &args),
     };
     match outcome {
         Ok(exit) => exit.into(),

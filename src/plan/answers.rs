@@ -2,8 +2,9 @@
 
 use super::compare::{Shown, shown};
 use super::effect::Effect;
-use super::lane::{Absent, Draft, Intent, Lane, Part, Stands};
+use super::lane::{Absent, Draft, Intent, Lane, Part, Progress, Stands};
 use super::outcome::{Class, Reason};
+use super::rank::EventNo;
 use super::step::{Plan, Question, Rules};
 use super::subject::Subject;
 use super::thing::{Check, Known, RefundHeld};
@@ -11,8 +12,9 @@ use super::turn::settling;
 use crate::event::AliasKind;
 use crate::prime::view::OrderView;
 use chrono::{DateTime, Utc};
+use std::collections::BTreeSet;
 
-/// What becomes of the things of a mutation that was surely not applied and will be tried again.
+/// What was said of a mutation that was not applied, or perhaps not, and will be tried again.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Postponed {
     /// What was said.
@@ -36,9 +38,10 @@ impl Lane {
     /// Buy with Prime accepted the mutation.
     pub fn accepted(&mut self, view: &OrderView, now: DateTime<Utc>) {
         let Some(intent) = self.memo.intents.pop() else { return };
+        self.count(&intent.parts, &[]);
         for part in &intent.parts {
             self.apply(part, now);
-            self.credit(part, |progress| progress.delivered = true);
+            self.mark(part, |progress| progress.delivered = true);
         }
         self.learn_names(view, now);
     }
@@ -48,9 +51,8 @@ impl Lane {
         let Some(mut intent) = self.memo.intents.pop() else { return };
         match &intent.parts[..] {
             [part] => {
-                let part = part.clone();
-                self.credit(&part, |_| {});
-                self.bury_part(&part, &reason);
+                self.count(&intent.parts, &[]);
+                self.bury_part(part, &reason);
             }
             _ => {
                 (intent.ended_at, intent.stands) = (now, Stands::Refused(reason));
@@ -64,11 +66,11 @@ impl Lane {
         match self.memo.intents.last().map(|intent| intent.parts.clone()) {
             Some(parts) if parts.len() == 1 => {
                 self.memo.intents.pop();
+                self.count(&parts, &[]);
                 for part in &parts {
-                    self.credit(part, |_| {});
                     let create = matches!(&part.effect, Effect::Return(effect) if effect.create);
                     let subject = self.canonical(&part.subject);
-                    self.thing(subject).check = Some(Check { reason: reason.clone(), create });
+                    self.thing(subject).check = Some(Check { reason: reason.clone(), create, events: part.events.clone() });
                 }
             }
             _ => self.refused(reason, now),
@@ -78,8 +80,23 @@ impl Lane {
     /// Surely not applied, and worth another try: each of its things gets its own due time.
     pub fn postponed(&mut self, postponed: &Postponed, now: DateTime<Utc>, due: impl Fn(u32) -> DateTime<Utc>) {
         let Some(intent) = self.memo.intents.pop() else { return };
-        for part in &intent.parts {
-            self.credit(part, |_| {});
+        self.count(&intent.parts, &[]);
+        self.hold_back(&intent.parts, postponed, now, due);
+    }
+
+    /// It is not known whether it was applied. An answer that does not tell can be checked at once, a missing one later; where
+    /// it turns out not to have been, each of its things has its due time from here.
+    pub fn unknown(&mut self, postponed: &Postponed, answered: bool, now: DateTime<Utc>, due: impl Fn(u32) -> DateTime<Utc>) {
+        let Some(intent) = self.memo.intents.last_mut() else { return };
+        let reason = postponed.reason.clone();
+        intent.ended_at = now;
+        intent.stands = if answered { Stands::Unclear(reason) } else { Stands::NoAnswer(reason) };
+        let parts = intent.parts.clone();
+        self.hold_back(&parts, postponed, now, due);
+    }
+
+    fn hold_back(&mut self, parts: &[Part], postponed: &Postponed, now: DateTime<Utc>, due: impl Fn(u32) -> DateTime<Utc>) {
+        for part in parts {
             let subject = self.canonical(&part.subject);
             let pace = &mut self.thing(subject).pace;
             pace.attempts = pace.attempts.saturating_add(1);
@@ -90,21 +107,10 @@ impl Lane {
         self.memo.not_before = self.memo.not_before.max(postponed.floor);
     }
 
-    /// It is not known whether it was applied. An answer that does not tell can be checked at once, a missing one later.
-    pub fn unknown(&mut self, reason: Reason, answered: bool, floor: Option<DateTime<Utc>>, now: DateTime<Utc>) {
-        if let Some(intent) = self.memo.intents.last_mut() {
-            intent.ended_at = now;
-            intent.stands = if answered { Stands::Unclear(reason) } else { Stands::NoAnswer(reason) };
-        }
-        self.memo.not_before = self.memo.not_before.max(floor);
-    }
-
     /// Buy with Prime does not know the order: everything of it waits.
     pub fn order_unknown(&mut self, now: DateTime<Utc>) {
         for intent in std::mem::take(&mut self.memo.intents) {
-            for part in &intent.parts {
-                self.credit(part, |_| {});
-            }
+            self.count(&intent.parts, &[]);
         }
         self.memo.absent = Some(Absent { at: now, bwp_id: self.order_id().map(str::to_owned) });
         self.remember(vec![Question::Order], now);
@@ -132,29 +138,31 @@ impl Lane {
         let joined = intent.parts.len() > 1;
         let late = matches!(intent.stands, Stands::InFlight | Stands::NoAnswer(_))
             && asked_at < intent.ended_at + settling(intent.mutation, rules);
-        let mut open = Vec::new();
+        let (mut open, mut closed) = (Vec::new(), Vec::new());
         for part in std::mem::take(&mut intent.parts) {
             let subject = self.canonical(&part.subject);
             let bwp_id = subject.name().and_then(|name| self.names.resolve(subject.kind(), name)).map(str::to_owned);
             match shown(&part.effect, &subject, self.refund(&subject), bwp_id.as_deref(), view) {
+                // A late request may still apply: a later read tells.
+                Shown::No | Shown::Partly | Shown::Unverifiable if late => {
+                    open.push(part);
+                    continue;
+                }
                 Shown::Yes => {
                     self.apply(&part, asked_at);
-                    self.credit(&part, |progress| progress.confirmed = true);
+                    self.mark(&part, |progress| progress.confirmed = true);
                 }
-                // A late request may still apply: a later read tells.
-                Shown::No | Shown::Partly | Shown::Unverifiable if late => open.push(part),
                 Shown::Unverifiable => {
-                    self.credit(&part, |_| {});
+                    self.doubt(&part);
                     let message = "neither the payments nor the total at Buy with Prime tell whether the last mutation was applied; \
                                    compare the refund by hand";
                     self.bury_part(&part, &Reason::new(Class::Refused, "UNVERIFIABLE", message));
                 }
-                Shown::No | Shown::Partly => {
-                    self.credit(&part, |_| {});
-                    self.try_again(&part, &intent.stands, joined);
-                }
+                Shown::No | Shown::Partly => self.try_again(&part, &intent.stands, joined),
             }
+            closed.push(part);
         }
+        self.count(&closed, &open);
         if !open.is_empty() {
             intent.parts = open;
             self.memo.intents.push(intent);
@@ -182,8 +190,8 @@ impl Lane {
             let Some(found) = survey.found.get(&subject) else { continue };
             let exists = matches!(&found.known, Known::Return { held, .. } if held.exists);
             let so = matches!(found.plan, Plan::Done { .. }) || (check.create && exists);
-            for no in found.known.all_holders() {
-                let Some(live) = self.events.get_mut(&no) else { continue };
+            for no in &check.events {
+                let Some(live) = self.events.get_mut(no) else { continue };
                 if so {
                     live.progress.confirmed = true;
                 } else {
@@ -213,12 +221,31 @@ impl Lane {
         }
     }
 
-    fn credit(&mut self, part: &Part, change: impl Fn(&mut super::lane::Progress)) {
+    /// Counts one mutation for each event that took part in it, unless parts of the event are still open.
+    fn count(&mut self, closed: &[Part], open: &[Part]) {
+        let mut events: BTreeSet<EventNo> = closed.iter().flat_map(|part| &part.events).copied().collect();
+        events.retain(|no| !open.iter().any(|part| part.events.contains(no)));
+        for no in events {
+            if let Some(live) = self.events.get_mut(&no) {
+                live.progress.attempts = live.progress.attempts.saturating_add(1);
+            }
+        }
+    }
+
+    fn mark(&mut self, part: &Part, change: impl Fn(&mut Progress)) {
         for no in &part.events {
             if let Some(live) = self.events.get_mut(no) {
-                live.progress.attempts = live.progress.attempts.saturating_add(1);
                 change(&mut live.progress);
             }
+        }
+    }
+
+    /// Payments of which nobody can tell whether they were taken in: only the same event, retried, sends them again.
+    fn doubt(&mut self, part: &Part) {
+        let Effect::Refund(effect) = &part.effect else { return };
+        let subject = self.canonical(&part.subject);
+        if let Known::Refund { held, .. } = &mut self.thing(subject).known {
+            held.doubtful.extend(effect.payments.keys().map(|id| (id.clone(), part.events.clone())));
         }
     }
 
@@ -233,7 +260,11 @@ impl Lane {
     }
 
     fn remember(&mut self, questions: Vec<Question>, at: DateTime<Utc>) {
-        self.memo.asked.retain(|(asked, _)| !questions.contains(asked));
+        let names = &self.names;
+        self.memo.asked.retain(|(asked, _)| match asked {
+            Question::Name(need) if names.require(need.kind, &need.name).is_ok() => false,
+            asked => !questions.contains(asked),
+        });
         self.memo.asked.extend(questions.into_iter().map(|question| (question, at)));
     }
 }

@@ -1,13 +1,12 @@
 //! Whether a read shows that an entry was applied: what decides after an answer that is missing, unreadable or a refusal.
 
 use super::effect::{Effect, OrderEffect, PackageEffect, RefundEffect, ReturnEffect, ShipmentEffect};
-use super::learn::{alias_of, money_of, set_of, shares_of};
-use super::shipments::word;
+use super::learn::{alias_of, money_of, payment_of, set_of, shares_of};
 use super::subject::{Name, Subject};
-use super::thing::RefundHeld;
-use crate::event::Alias;
-use crate::prime::view::{AliasView, OrderView, RefundView, ReturnView};
-use std::collections::BTreeSet;
+use super::thing::{PaymentHeld, RefundHeld};
+use crate::event::{Alias, Discount, ShipmentState};
+use crate::prime::view::{AliasView, DiscountView, OrderView, PaymentView, RefundView, ReturnView};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a read says of one entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +36,8 @@ pub fn shown(
             tally([
                 aliases(&effect.aliases, line.and_then(|line| line.aliases.as_ref())),
                 effect.taxes.map(|taxes| line.and_then(|line| money_of(&line.taxes)) == Some(taxes)),
+                discount(&effect.discount, line.and_then(|line| line.discount.as_ref())),
+                payments(&effect.payments, line.and_then(|line| line.payments.as_ref())),
             ])
         }
         Effect::Package(PackageEffect { package, aliases: wanted }) => {
@@ -115,8 +116,26 @@ fn order(effect: &OrderEffect, view: &OrderView) -> Shown {
         aliases(&effect.aliases, view.aliases.as_ref()),
         effect.total_price.map(|price| money_of(&view.total_price) == Some(price)),
         effect.taxes.map(|taxes| money_of(&view.taxes) == Some(taxes)),
+        discount(&effect.discount, view.discount.as_ref()),
+        payments(&effect.payments, view.payments.as_ref()),
         links,
     ])
+}
+
+fn discount(wanted: &Option<Discount>, read: Option<&DiscountView>) -> Option<bool> {
+    let wanted = wanted.as_ref()?;
+    Some(read.is_some_and(|read| money_of(&read.amount) == Some(wanted.amount)))
+}
+
+fn payments(wanted: &BTreeMap<String, PaymentHeld>, read: Option<&Vec<PaymentView>>) -> Option<bool> {
+    if wanted.is_empty() {
+        return None;
+    }
+    let shows = |(id, payment): (&String, &PaymentHeld)| {
+        let found = read.into_iter().flatten().find(|read| read.id.as_ref() == Some(id));
+        found.is_some_and(|found| payment_of(found).state == payment.state && money_of(&found.amount) == payment.amount)
+    };
+    Some(wanted.iter().all(shows))
 }
 
 fn one_return(effect: &ReturnEffect, read: &ReturnView) -> Shown {
@@ -133,33 +152,37 @@ fn one_return(effect: &ReturnEffect, read: &ReturnView) -> Shown {
 
 fn one_refund(effect: &RefundEffect, held: Option<&RefundHeld>, read: &RefundView) -> Shown {
     let total = money_of(&read.total);
-    let as_asked = read.state.as_deref() == Some(effect.state.as_str()) && total == Some(effect.total);
-    if effect.payments.is_empty() {
-        return if as_asked { Shown::Yes } else { Shown::No };
-    }
+    let as_asked = read.state.as_deref() == Some(effect.state.as_str()) && total == Some(effect.total) && rest(effect, read);
     let ids: BTreeSet<&str> = read.payments.iter().flatten().filter_map(|payment| payment.id.as_deref()).collect();
     let found = effect.payments.keys().filter(|id| ids.contains(id.as_str())).count();
     if found == effect.payments.len() {
-        return Shown::Yes;
+        return if as_asked { Shown::Yes } else { Shown::Partly };
     }
-    let sent_before = held.is_some_and(|held| held.payments.keys().any(|id| ids.contains(id.as_str())));
     if found > 0 {
         return Shown::Partly;
     }
-    if sent_before {
+    if held.is_some_and(|held| held.payments.keys().any(|id| ids.contains(id.as_str()))) {
         return Shown::No;
     }
     // The read shows no payment that was ever sent, so the total has to tell, if this entry was to change it.
     let changes_total = effect.create || effect.total_before.is_some_and(|before| before != effect.total);
-    match (changes_total, total) {
-        (true, Some(total)) if total == effect.total => Shown::Yes,
-        (true, Some(_)) => Shown::No,
+    match total {
+        Some(total) if total != effect.total => Shown::No,
+        Some(_) if changes_total => Shown::Yes,
         _ => Shown::Unverifiable,
     }
 }
 
+/// Whether the aliases and reasons of an entry show, as far as it has any.
+fn rest(effect: &RefundEffect, read: &RefundView) -> bool {
+    let shows = |asked: &Option<String>, read: &Option<String>| asked.is_none() || asked == read;
+    shows(&effect.request_reason, &read.request_reason)
+        && shows(&effect.status_reason, &read.status_reason)
+        && aliases(&effect.aliases, read.aliases.as_ref()) != Some(false)
+}
+
 fn shipment(effect: &ShipmentEffect, view: &OrderView) -> Shown {
-    let state = effect.state.map(word);
+    let state = effect.state.map(ShipmentState::as_str);
     let fits = |package: &crate::prime::view::PackageView| match &effect.lines {
         Some(lines) => shares_of(&package.lines).as_ref() == Some(lines),
         None => package.id == effect.package,

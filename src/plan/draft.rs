@@ -60,14 +60,9 @@ fn mutation_of(found: &Found) -> Option<Mutation> {
     }
 }
 
-/// What could go now, in the order of intake. An event waits as a whole: none of its things goes before all its names are known.
+/// What could go now, in the order of intake.
 fn ready<'a>(lane: &Lane, survey: &'a Survey, now: DateTime<Utc>) -> Vec<Ready<'a>> {
-    let blocked: BTreeSet<EventNo> = survey
-        .found
-        .values()
-        .filter(|found| matches!(found.plan, Plan::Wait { .. } | Plan::Look { .. }))
-        .flat_map(|found| found.pending.iter().copied())
-        .collect();
+    let blocked = survey.blocked();
     let mut ready: Vec<Ready> = survey
         .found
         .iter()
@@ -80,8 +75,15 @@ fn ready<'a>(lane: &Lane, survey: &'a Survey, now: DateTime<Utc>) -> Vec<Ready<'
             open.then(|| Ready { subject, found, senders, solo: pace.is_some_and(|pace| pace.solo) })
         })
         .collect();
-    ready.sort_by_key(|ready| ready.senders.first().copied());
+    ready.sort_by_cached_key(|ready| place(lane, ready));
     ready
+}
+
+/// Where an entry stands in the order of intake: by its first event, and within that as the event has it.
+fn place(lane: &Lane, ready: &Ready) -> Option<(EventNo, usize)> {
+    let no = *ready.senders.first()?;
+    let mut facets = lane.events.get(&no)?.facets.iter();
+    Some((no, facets.position(|(subject, _)| lane.canonical(subject) == *ready.subject).unwrap_or(usize::MAX)))
 }
 
 /// Joins entries into the input of one mutation.

@@ -150,6 +150,13 @@ pub struct Draft {
     pub variables: serde_json::Value,
 }
 
+impl Draft {
+    /// The events that it is sent for, in the order of intake.
+    pub fn events(&self) -> BTreeSet<EventNo> {
+        self.parts.iter().flat_map(|part| &part.events).copied().collect()
+    }
+}
+
 /// An event that is final.
 #[derive(Debug, Clone)]
 pub struct Settled {
@@ -226,12 +233,7 @@ impl Lane {
         for (old, new) in moved {
             let Some(thing) = self.things.remove(&old) else { continue };
             match self.things.get_mut(&new) {
-                Some(present) => {
-                    present.known.absorb(thing.known);
-                    present.check = present.check.take().or(thing.check);
-                    present.pace.solo |= thing.pace.solo;
-                    present.pace.due = present.pace.due.max(thing.pace.due);
-                }
+                Some(present) => present.absorb(thing),
                 None => {
                     self.things.insert(new, thing);
                 }
@@ -256,7 +258,7 @@ impl Lane {
         self.names.absorb(other.names);
         for (subject, thing) in other.things {
             match self.things.get_mut(&subject) {
-                Some(present) => present.known.absorb(thing.known),
+                Some(present) => present.absorb(thing),
                 None => {
                     self.things.insert(subject, thing);
                 }
@@ -266,6 +268,7 @@ impl Lane {
         self.memo.asked.extend(other.memo.asked);
         self.memo.intents.extend(other.memo.intents);
         self.memo.absent = None;
+        self.memo.not_before = self.memo.not_before.max(other.memo.not_before);
         self.rename_things();
     }
 }

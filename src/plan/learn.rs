@@ -6,7 +6,7 @@ use super::subject::{Name, Subject};
 use super::thing::{Known, PackageHeld, PaymentHeld, RefundHeld, ReturnHeld, ShipmentHeld, Thing};
 use crate::event::{
     Alias, AliasKind, Currency, ExecutionState, LinkDestination, Money, OrderLink, PaymentMethod, PaymentState, RefundState,
-    ReturnState,
+    ReturnState, ShipmentState,
 };
 use crate::prime::view::{
     AliasView, LineShare, LinkView, OrderView, PackageView, PaymentView, ReadMoney, RefundView, ReturnView,
@@ -75,6 +75,7 @@ impl Lane {
             held.links.extend(view.links.iter().flatten().filter_map(link_of));
             held.total_price = money_of(&view.total_price).or(held.total_price);
             held.taxes = money_of(&view.taxes).or(held.taxes);
+            learn_payments(&mut held.payments, &view.payments);
         }
         for line in view.lines.iter().flatten() {
             let aliases = set_of(&line.aliases);
@@ -82,6 +83,7 @@ impl Lane {
             if let Known::Line { held, .. } = &mut thing.known {
                 held.aliases.extend(aliases.into_iter().flatten());
                 held.taxes = money_of(&line.taxes).or(held.taxes);
+                learn_payments(&mut held.payments, &line.payments);
             }
         }
     }
@@ -122,7 +124,7 @@ fn shows(held: &ShipmentHeld, packages: &[PackageView], name: Option<&Name>) -> 
         Some(id) => package.id == *id,
         None => own(package) || lines(package) || packages.len() == 1,
     };
-    let state = held.state.map(super::shipments::word);
+    let state = held.state.map(ShipmentState::as_str);
     packages.iter().filter(mine).any(|package| {
         state.is_none_or(|state| package.state.as_deref() == Some(state))
             && held.milestone.as_ref().is_none_or(|milestone| package.milestone.as_ref() == Some(milestone))
@@ -156,9 +158,13 @@ fn learn_refund(held: &mut RefundHeld, view: &RefundView) {
         let read = lines.iter().map(|share| (share.line.clone(), share.quantity.and_then(|quantity| quantity.to_u32())));
         held.lines = Some(read.collect());
     }
-    for payment in view.payments.iter().flatten() {
+    learn_payments(&mut held.payments, &view.payments);
+}
+
+fn learn_payments(held: &mut BTreeMap<String, PaymentHeld>, read: &Option<Vec<PaymentView>>) {
+    for payment in read.iter().flatten() {
         if let Some(id) = &payment.id {
-            held.payments.entry(id.clone()).or_insert_with(|| payment_of(payment));
+            held.entry(id.clone()).or_insert_with(|| payment_of(payment));
         }
     }
 }
@@ -200,7 +206,8 @@ fn link_of(view: &LinkView) -> Option<OrderLink> {
     Some(OrderLink { destination: LinkDestination::parse(&view.destination)?, url: view.url.clone()? })
 }
 
-fn payment_of(view: &PaymentView) -> PaymentHeld {
+/// A payment as it was read.
+pub fn payment_of(view: &PaymentView) -> PaymentHeld {
     let method = view.method.clone().zip(view.display.clone());
     PaymentHeld {
         amount: money_of(&view.amount),

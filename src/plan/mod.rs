@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `rank`, `wanted`, `facet` | which snapshot counts, member by member |
 //! | `subject`, `names` | things and what they are called |
-//! | `thing`, `effect` | what Buy with Prime is known to hold, and how an accepted entry changes it |
+//! | `thing`, `known`, `effect` | what Buy with Prime is known to hold, and how an accepted entry changes it |
 //! | `returns`, `refunds`, `shipments`, `orders` | the rules of each kind: what to do for one thing |
 //! | `lane`, `survey`, `turn`, `draft` | one order: look over all its things, settle, send, read or rest |
 //! | `answers`, `compare`, `learn` | what an answer, a read, or the lack of one makes of it |
@@ -19,6 +19,7 @@ pub mod draft;
 pub mod effect;
 pub mod facet;
 pub mod json;
+mod known;
 pub mod lane;
 pub mod learn;
 pub mod names;

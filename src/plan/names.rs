@@ -86,6 +86,12 @@ impl Names {
         }
     }
 
+    /// Whether Buy with Prime itself said that the alias stands for this id.
+    pub fn holds(&self, kind: AliasKind, alias: &Alias, id: &str) -> bool {
+        let row = self.rows.get(&(kind, alias.clone()));
+        row.is_some_and(|row| row.origin == Origin::Bwp && row.bwp_id.as_deref() == Some(id))
+    }
+
     /// Buy with Prime's id for a name of any form, or what is missing.
     pub fn require(&self, kind: AliasKind, name: &Name) -> Result<String, Need> {
         match name {

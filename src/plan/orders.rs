@@ -10,13 +10,16 @@ use super::thing::{LineHeld, OrderHeld, PackageHeld, PaymentHeld};
 use super::wanted::{LineWanted, Member, Members, OrderWanted, PackageWanted};
 use crate::event::{Alias, AliasKind, Payment};
 use serde_json::{Map, Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// What is to be done for the order itself.
-pub fn plan_order(wanted: &OrderWanted, held: &OrderHeld) -> Plan {
+pub fn plan_order(context: &Context, order_id: Option<&str>, wanted: &OrderWanted, held: &OrderHeld) -> Plan {
     let mut news = News::default();
     let mut effect = OrderEffect::default();
-    let aliases: Vec<Alias> = wanted.aliases.iter().map(|a| a.value.clone()).filter(|a| !held.aliases.contains(a)).collect();
+    let is_held = |alias: &Alias| {
+        held.aliases.contains(alias) || order_id.is_some_and(|id| context.names.holds(AliasKind::Order, alias, id))
+    };
+    let aliases: Vec<Alias> = wanted.aliases.iter().map(|alias| alias.value.clone()).filter(|alias| !is_held(alias)).collect();
     if !aliases.is_empty() {
         news.add(Member::Aliases, "aliases", json::aliases(&aliases));
         effect.aliases = aliases;
@@ -59,7 +62,9 @@ pub fn plan_line(context: &Context, name: &Name, wanted: &LineWanted, held: &Lin
     };
     let mut news = News::default();
     let mut effect = LineEffect { line: id.clone(), ..LineEffect::default() };
-    let aliases = new_aliases(&wanted.aliases, &held.aliases);
+    let aliases = new_aliases(&wanted.aliases, |alias| {
+        held.aliases.contains(alias) || context.names.holds(AliasKind::LineItem, alias, &id)
+    });
     if !aliases.is_empty() {
         news.add(Member::Aliases, "aliases", json::aliases(&aliases));
         effect.aliases = aliases;
@@ -88,7 +93,8 @@ pub fn plan_package(context: &Context, name: &Name, wanted: &PackageWanted, held
         Ok(id) => id,
         Err(need) => return context.missing(vec![need]),
     };
-    let aliases = new_aliases(&wanted.aliases, &held.aliases);
+    let aliases =
+        new_aliases(&wanted.aliases, |alias| held.aliases.contains(alias) || context.names.holds(AliasKind::Package, alias, &id));
     let mut news = News::default();
     if !aliases.is_empty() {
         news.add(Member::Aliases, "aliases", json::aliases(&aliases));
@@ -126,10 +132,10 @@ fn unheld<'a, T: PartialEq>(wanted: &'a Option<Ranked<T>>, held: &Option<T>) -> 
     wanted.as_ref().map(|wanted| &wanted.value).filter(|value| held.as_ref() != Some(*value))
 }
 
-fn new_aliases(wanted: &Option<Ranked<Vec<Alias>>>, held: &BTreeSet<Alias>) -> Vec<Alias> {
+fn new_aliases(wanted: &Option<Ranked<Vec<Alias>>>, is_held: impl Fn(&Alias) -> bool) -> Vec<Alias> {
     let mut new: Vec<Alias> = Vec::new();
     for alias in wanted.iter().flat_map(|aliases| &aliases.value) {
-        if !held.contains(alias) && !new.contains(alias) {
+        if !is_held(alias) && !new.contains(alias) {
             new.push(alias.clone());
         }
     }

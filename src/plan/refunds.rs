@@ -49,14 +49,20 @@ fn news<'a>(
     context: &Context,
     name: &Name,
     wanted: &'a RefundWanted,
-    held: &RefundHeld,
+    held: &'a RefundHeld,
     bwp_id: Option<&str>,
     by_bwp: bool,
 ) -> Result<News<'a>, Plan> {
     let mut aliases: Vec<Alias> = Vec::new();
     let own = name.alias().filter(|_| bwp_id.is_none());
     let listed = wanted.aliases.iter().flat_map(|aliases| &aliases.value);
-    let unheld = wanted.own.iter().map(|own| &own.value).chain(listed).filter(|alias| !held.aliases.contains(*alias));
+    let is_held = |alias: &Alias| {
+        // Aliases are merged by type: of a type that was sent since, only the last one is held.
+        let is_stale = held.aliases.iter().any(|known| known.alias_type == alias.alias_type);
+        let said = |id: &str| context.names.holds(AliasKind::Refund, alias, id);
+        held.aliases.contains(alias) || (!is_stale && bwp_id.is_some_and(said))
+    };
+    let unheld = wanted.own.iter().map(|own| &own.value).chain(listed).filter(|alias| !is_held(alias));
     for alias in own.into_iter().chain(unheld) {
         if !aliases.contains(alias) {
             aliases.push(alias.clone());
@@ -77,10 +83,16 @@ fn news<'a>(
     })
 }
 
-/// Payments that are final and were never sent: Buy with Prime adds up what it is sent, so each goes once.
-fn unsent<'a>(wanted: &'a RefundWanted, held: &RefundHeld) -> impl Iterator<Item = &'a Payment> {
+/// Payments that are final and were never sent: Buy with Prime adds up what it is sent, so each goes once. One that may have
+/// been taken in goes again only where an operator retries its own event.
+fn unsent<'a>(wanted: &'a RefundWanted, held: &'a RefundHeld) -> impl Iterator<Item = &'a Payment> {
+    let holder = wanted.payments.as_ref().and_then(|payments| payments.holder);
+    let is_safe = move |id: &str| held.doubtful.get(id).is_none_or(|events| holder.is_some_and(|no| events.contains(&no)));
     let payments = wanted.payments.iter().flat_map(|payments| &payments.value);
-    payments.filter(|payment| payment.state.is_none_or(|state| state.is_final()) && !held.payments.contains_key(&payment.id))
+    payments.filter(move |payment| {
+        let is_final = payment.state.is_none_or(|state| state.is_final());
+        is_final && !held.payments.contains_key(&payment.id) && is_safe(&payment.id)
+    })
 }
 
 fn entry(news: News, state: RefundState, total: Money, held: &RefundHeld, bwp_id: Option<&str>) -> Plan {

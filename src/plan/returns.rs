@@ -14,6 +14,9 @@ use std::collections::BTreeSet;
 /// The API's limit of aliases on one return (`ReturnDetailsInput`).
 const MOST_ALIASES: usize = 2;
 
+/// The code where lines changed after the return was created.
+pub const LINES_FIXED: &str = "LINES_FIXED";
+
 /// What is to be done for a return.
 pub fn plan(context: &Context, name: &Name, wanted: &ReturnWanted, held: &ReturnHeld) -> Plan {
     if wanted.initiator.as_ref().is_some_and(|initiator| initiator.value == Initiator::Bwp) {
@@ -98,7 +101,7 @@ fn update(
         (None, Name::Alias(alias)) => json!({"alias": json::alias(alias)}),
     };
     entry.insert("returnIdentifier".to_owned(), identifier);
-    if state != ReturnState::Created && held.state != Some(state) {
+    if state != ReturnState::Created && !held.state.is_some_and(is_final) {
         entry.insert("state".to_owned(), json!(state.as_str()));
         effect.state = Some(state);
         outstanding.insert(Member::State);
@@ -119,13 +122,14 @@ fn update(
 }
 
 fn nothing_new(context: &Context, wanted: &ReturnWanted, held: &ReturnHeld) -> Plan {
-    let lines = wanted.lines.as_ref().and_then(|lines| context.lines(&lines.value).ok());
+    let lines = wanted.lines.as_ref().filter(|lines| lines.holder.is_some());
+    let lines = lines.and_then(|lines| context.lines(&lines.value).ok());
     let changed = lines.zip(held.lines.as_ref()).is_some_and(|(now, then)| {
         let now = now.into_iter().map(|(id, quantity)| (id, quantity.unwrap_or(1))).collect();
         *then != now
     });
     if changed {
-        done("LINES_FIXED", "the lines changed, but Buy with Prime takes the lines of a return only when it is created")
+        done(LINES_FIXED, "the lines changed, but Buy with Prime takes the lines of a return only when it is created")
     } else {
         done("ALREADY_HELD", "Buy with Prime already holds the return as it is wanted")
     }

@@ -7,7 +7,7 @@ use super::step::{Context, Entry, Environment, Mutation, Plan, Question, name_of
 use super::subject::{Name, Need, Subject};
 use super::thing::{Known, PackageHeld, ShipmentHeld, Thing};
 use super::wanted::{Member, Members, ShipmentWanted};
-use crate::event::{Alias, AliasKind, CancelReason, Milestone, ShipmentState};
+use crate::event::{AliasKind, CancelReason, Milestone, ShipmentState};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -68,11 +68,8 @@ fn attach(context: &Context, shipment: &Shipment) -> Plan {
     let Some(id) = package else {
         return done("NO_PACKAGE", "in production Amazon moves the packages, and none is known to be this shipment");
     };
-    attach_to(shipment, id, own)
-}
-
-fn attach_to(shipment: &Shipment, id: String, own: &Alias) -> Plan {
-    if package(shipment.things, &id).is_some_and(|held| held.aliases.contains(own)) {
+    let is_held = self::package(shipment.things, &id).is_some_and(|held| held.aliases.contains(own));
+    if is_held || context.names.holds(AliasKind::Package, own, &id) {
         return done("ALREADY_HELD", "the package already carries the shipment's alias");
     }
     let entry = Entry::Package(json!({"id": id, "aliases": [json::alias(own)]}));
@@ -83,7 +80,9 @@ fn attach_to(shipment: &Shipment, id: String, own: &Alias) -> Plan {
 
 fn tracked(things: &BTreeMap<Subject, Thing>, number: &str) -> Option<String> {
     things.iter().find_map(|(subject, thing)| match (subject, &thing.known) {
-        (Subject::Package(Name::Bwp(id)), Known::Package { held, .. }) if held.tracking_number.as_deref() == Some(number) => {
+        (Subject::Package(Name::Bwp(id)), Known::Package { held, .. })
+            if !held.gone && held.tracking_number.as_deref() == Some(number) =>
+        {
             Some(id.clone())
         }
         _ => None,
@@ -102,13 +101,17 @@ pub fn package<'a>(things: &'a BTreeMap<Subject, Thing>, id: &str) -> Option<&'a
 fn advance(context: &Context, shipment: &Shipment) -> Plan {
     let (wanted, held) = (shipment.wanted, shipment.held);
     let Some(state) = &wanted.state else { return done("NOTHING_NEW", "no snapshot of the shipment is left") };
+    if state.value == ShipmentState::Pending && wanted.milestone.is_none() {
+        return done("PENDING", "a package begins as PENDING; there is nothing to write");
+    }
     let named = wanted.package.as_ref().map_or_else(|| shipment.name.clone(), |package| name_of(&package.value));
     let id = match context.names.require(AliasKind::Package, &named) {
         Ok(id) => id,
         Err(need) => return context.missing(vec![need]),
     };
     let milestone = wanted.milestone.as_ref().map(|milestone| milestone.value);
-    let read = package(shipment.things, held.package.as_ref().unwrap_or(&id)).filter(|package| package.read_at.is_some());
+    let later = later_package(context, shipment, id);
+    let read = later.as_deref().and_then(|id| package(shipment.things, id)).filter(|package| package.read_at.is_some());
     let current = match (held.unseen_since, read.and_then(|package| package.state.as_deref())) {
         (None, Some(state)) => Place::parse(state).or(held.state.map(Place::of)),
         _ => held.state.map(Place::of),
@@ -126,11 +129,10 @@ fn advance(context: &Context, shipment: &Shipment) -> Plan {
     if let Some(plan) = not_yet(context, shipment, current) {
         return plan;
     }
-    let id = match later_package(context, shipment, id) {
-        Ok(id) => id,
-        Err(plan) => return plan,
-    };
-    send(context, shipment, id, current, step)
+    match later {
+        Some(id) => send(context, shipment, id, current, step),
+        None => Plan::Wait { needs: vec![Need { kind: AliasKind::Package, name: shipment.name.clone() }] },
+    }
 }
 
 /// Where a package is.
@@ -149,6 +151,15 @@ impl Place {
             ShipmentState::InTransit => Place::InTransit,
             ShipmentState::Delivered => Place::Delivered,
             ShipmentState::Cancelled(_) => Place::Cancelled,
+        }
+    }
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Place::Pending => "PENDING",
+            Place::InTransit => "IN_TRANSIT",
+            Place::Delivered => "DELIVERED",
+            Place::Cancelled => "CANCELLED",
         }
     }
 
@@ -186,7 +197,9 @@ fn next(current: Option<Place>, wanted: ShipmentState, milestone: Option<Milesto
         (Some(Pending), Cancelled) if undeliverable => Some(Step::State(ShipmentState::InTransit)),
         (Some(Pending), _) | (Some(InTransit), Delivered) => Some(arrive),
         (Some(InTransit), Cancelled) if undeliverable => Some(arrive),
-        (Some(at), to) => return Err(format!("the package is {at:?} at Buy with Prime; it cannot become {to:?}")),
+        (Some(at), _) => {
+            return Err(format!("the package is {} at Buy with Prime; it cannot become {}", at.as_str(), wanted.as_str()));
+        }
     };
     Ok(state.or_else(|| milestone.filter(|_| !by_tracker).map(Step::Tracker)))
 }
@@ -210,29 +223,26 @@ fn not_yet(context: &Context, shipment: &Shipment, current: Option<Place>) -> Op
     }
 }
 
-/// After a split, a part is the package that holds just its lines.
-fn later_package(context: &Context, shipment: &Shipment, named: String) -> Result<String, Plan> {
-    let Some(lines) = &shipment.held.split else { return Ok(named) };
+/// After a split, a part is the package that holds just its lines; none where that is not known.
+fn later_package(context: &Context, shipment: &Shipment, named: String) -> Option<String> {
+    let Some(lines) = &shipment.held.split else { return Some(named) };
     if let Some(package) = &shipment.held.package {
-        return Ok(package.clone());
+        return Some(package.clone());
     }
     if shipment.wanted.package.is_some()
         && let Ok(own) = context.names.require(AliasKind::Package, shipment.name)
     {
-        return Ok(own);
+        return Some(own);
     }
     if context.rules.blind && !shipment.is_part {
-        return Ok(named);
+        return Some(named);
     }
     let all: Vec<(&String, &PackageHeld)> =
         packages(shipment.things).filter(|(_, held)| !held.gone && held.lines.as_ref() == Some(lines)).collect();
     let state = shipment.held.state.map(Place::of);
     let stated = all.iter().filter(|(_, held)| held.state.as_deref().and_then(Place::parse) == state);
     let one = if all.len() == 1 { all.first() } else { only(stated) };
-    match one {
-        Some((id, _)) => Ok((*id).clone()),
-        None => Err(Plan::Wait { needs: vec![Need { kind: AliasKind::Package, name: shipment.name.clone() }] }),
-    }
+    one.map(|(id, _)| (*id).clone())
 }
 
 fn only<T>(mut items: impl Iterator<Item = T>) -> Option<T> {
@@ -261,7 +271,7 @@ fn send(context: &Context, shipment: &Shipment, id: String, current: Option<Plac
         Step::State(state) => {
             members.extend(state_members);
             effect.state = Some(state);
-            let mut fields = Map::from_iter([("state".to_owned(), json!(word(state)))]);
+            let mut fields = Map::from_iter([("state".to_owned(), json!(state.as_str()))]);
             if let ShipmentState::Cancelled(reason) = state {
                 fields.insert("reason".to_owned(), json!(reason.as_str()));
             }
@@ -305,16 +315,6 @@ fn splits(shipment: &Shipment, current: Option<Place>, state: ShipmentState) -> 
         ShipmentState::Pending | ShipmentState::Delivered | ShipmentState::Cancelled(CancelReason::Undeliverable)
     );
     from_pending && shipment.held.split.is_none() && matches!(current, None | Some(Place::Pending))
-}
-
-/// The spelling of a shipment's state.
-pub const fn word(state: ShipmentState) -> &'static str {
-    match state {
-        ShipmentState::Pending => "PENDING",
-        ShipmentState::InTransit => "IN_TRANSIT",
-        ShipmentState::Delivered => "DELIVERED",
-        ShipmentState::Cancelled(_) => "CANCELLED",
-    }
 }
 
 fn done(code: &str, message: &str) -> Plan {

@@ -6,41 +6,12 @@ use super::outcome::Reason;
 use super::subject::{AliasTypes, Name, Need, Subject};
 use super::wanted::Members;
 use crate::event::{AliasKind, Line, Reference};
+
+pub use crate::config::{Coalesce, Environment, ReadFirst};
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-
-/// Whether package states can be written at all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Environment {
-    /// Amazon moves the packages; only their aliases can be written.
-    Production,
-    /// Package states and milestones are written with `updateOrderPackageInformation`.
-    Sandbox,
-}
-
-/// Whether what is due for one order goes together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Coalesce {
-    /// All that is due for an order goes in one mutation per operation.
-    Order,
-    /// Each thing goes alone.
-    Off,
-}
-
-/// Which things are read before their first mutation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ReadFirst {
-    /// None.
-    Off,
-    /// Refunds.
-    Refunds,
-    /// Everything.
-    All,
-}
 
 /// What planning takes from the configuration.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,7 +1,7 @@
 //! One look over a lane: what is wanted of each thing, by which events, and what is to be done for it.
 
 use super::facet::Facet;
-use super::lane::{Lane, Live};
+use super::lane::{Lane, Live, Standing};
 use super::outcome::Reason;
 use super::rank::EventNo;
 use super::shipments::{self, Shipment};
@@ -40,7 +40,56 @@ impl Found {
     }
 }
 
+impl Survey {
+    /// Events of which some names are not known. An event waits as a whole: none of its things goes before all its names are
+    /// known, and what follows it for those things waits with it.
+    pub fn blocked(&self) -> BTreeSet<EventNo> {
+        let unnamed = self.found.values().filter(|found| matches!(found.plan, Plan::Wait { .. } | Plan::Look { .. }));
+        unnamed.flat_map(|found| found.pending.iter().copied()).collect()
+    }
+
+    /// The names that an event itself waits for.
+    pub fn needs(&self, no: EventNo) -> BTreeSet<Need> {
+        let mine = self.found.values().filter(|found| found.pending.contains(&no));
+        mine.filter_map(|found| match &found.plan {
+            Plan::Wait { needs } => Some(needs),
+            _ => None,
+        })
+        .flatten()
+        .cloned()
+        .collect()
+    }
+
+    /// The names that an event waits for, its own and those of events before it for the same thing.
+    fn all_needs(&self, no: EventNo) -> BTreeSet<Need> {
+        let sends = |found: &&Found| matches!(found.plan, Plan::Send { .. }) && found.pending.contains(&no);
+        let before = self.found.values().filter(sends).flat_map(Found::senders);
+        before.chain([no]).flat_map(|no| self.needs(no)).collect()
+    }
+}
+
 impl Lane {
+    /// Where each unsettled event stands.
+    pub fn standings(&self, survey: &Survey, now: DateTime<Utc>) -> BTreeMap<EventNo, Standing> {
+        let live = self.events.iter().filter(|(_, live)| !live.is_ghost);
+        live.map(|(no, _)| (*no, self.standing(*no, survey, now))).collect()
+    }
+
+    fn standing(&self, no: EventNo, survey: &Survey, now: DateTime<Utc>) -> Standing {
+        let needs = survey.all_needs(no);
+        if !needs.is_empty() {
+            return Standing::Waiting(needs);
+        }
+        let is_retried = |(subject, found): (&Subject, &Found)| {
+            let pace = self.things.get(subject).map(|thing| &thing.pace);
+            found.pending.contains(&no)
+                && (matches!(found.plan, Plan::Later { .. })
+                    || pace.is_some_and(|pace| pace.first_failure.is_some() || pace.due.is_some_and(|due| due > now)))
+        };
+        let retried = survey.found.iter().any(is_retried) || self.is_in_intent(no);
+        if retried { Standing::Retrying } else { Standing::Queued }
+    }
+
     /// Looks over the lane.
     pub fn survey(&self, rules: &Rules, now: DateTime<Utc>) -> Survey {
         let wanted = self.wanted();
@@ -118,7 +167,7 @@ impl Lane {
                 let shipment = Shipment { name, wanted: base, held, things: &self.things, is_part };
                 shipments::plan(context, &shipment)
             }
-            (_, Known::Order { base, held }) => orders::plan_order(base, held),
+            (_, Known::Order { base, held }) => orders::plan_order(context, self.order_id(), base, held),
             // A thing is always made with the kind of its subject.
             _ => Plan::Done { note: Reason::nothing("NOTHING_NEW", "nothing is wanted of it"), effect: None },
         }

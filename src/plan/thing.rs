@@ -1,6 +1,7 @@
 //! What the ledger knows of one thing: what Buy with Prime is known to hold of it, what settled snapshots said, and its pace.
 
 use super::outcome::Reason;
+use super::rank::EventNo;
 use super::wanted::{LineWanted, OrderWanted, PackageWanted, RefundWanted, ReturnWanted, ShipmentWanted};
 use crate::event::{
     Alias, Discount, ExecutionState, Money, OrderLink, Payment, PaymentMethod, PaymentState, RefundState, ReturnState,
@@ -68,6 +69,8 @@ pub struct Check {
     pub reason: Reason,
     /// Whether it was the creation of a return: one that exists settles it.
     pub create: bool,
+    /// The events that were refused.
+    pub events: BTreeSet<EventNo>,
 }
 
 /// What Buy with Prime is known to hold of the order itself.
@@ -142,6 +145,8 @@ pub struct RefundHeld {
     pub lines: Option<BTreeMap<String, Option<u32>>>,
     pub aliases: BTreeSet<Alias>,
     pub payments: BTreeMap<String, PaymentHeld>,
+    /// Payments that may have been taken in, by the events that sent them.
+    pub doubtful: BTreeMap<String, BTreeSet<EventNo>>,
 }
 
 /// What is known of the package mutations made for a shipment.

@@ -4,9 +4,10 @@ use super::draft;
 use super::lane::{Draft, Lane, Settled, Standing, Stands};
 use super::outcome::{Class, Reason, Status};
 use super::rank::EventNo;
+use super::returns::LINES_FIXED;
 use super::step::{Plan, Question, Rules};
 use super::survey::Survey;
-use super::thing::{Known, Thing};
+use super::thing::Thing;
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -109,10 +110,10 @@ impl Lane {
             return (Status::Dead, Some(reason.clone()));
         }
         if live.progress.delivered {
-            return (Status::Delivered, None);
+            return (Status::Delivered, remark(no, survey));
         }
         if live.progress.confirmed {
-            return (Status::Confirmed, None);
+            return (Status::Confirmed, remark(no, survey));
         }
         let held = survey.found.values().find(|found| found.known.all_holders().contains(&no));
         match held.map(|found| &found.plan) {
@@ -139,14 +140,12 @@ impl Lane {
             return false;
         }
         let mut ends: BTreeMap<EventNo, Reason> = BTreeMap::new();
-        for (no, standing) in self.standings(survey, now) {
-            let since = self.events.get(&no).and_then(|live| live.waiting_since);
-            if let (Standing::Waiting(needs), Some(since)) = (standing, since)
-                && since + rules.give_up_after <= now
-            {
+        for (no, live) in self.events.iter().filter(|(_, live)| !live.is_ghost) {
+            let needs = survey.needs(*no);
+            if !needs.is_empty() && live.waiting_since.is_some_and(|since| since + rules.give_up_after <= now) {
                 let names: Vec<String> = needs.iter().map(|need| need.name.to_string()).collect();
                 let message = format!("still unknown after waiting: {}; add the alias, then retry the event", names.join(", "));
-                ends.insert(no, Reason::new(Class::Expired, "ALIAS_UNKNOWN", message));
+                ends.insert(*no, Reason::new(Class::Expired, "ALIAS_UNKNOWN", message));
             }
         }
         for (subject, found) in &survey.found {
@@ -171,35 +170,6 @@ impl Lane {
             }
         }
         !ends.is_empty()
-    }
-
-    /// Where each unsettled event stands.
-    pub fn standings(&self, survey: &Survey, now: DateTime<Utc>) -> BTreeMap<EventNo, Standing> {
-        let mut standings = BTreeMap::new();
-        for (no, live) in self.events.iter().filter(|(_, live)| !live.is_ghost) {
-            let mine = || survey.found.iter().filter(|(_, found)| found.pending.contains(no));
-            let needs: BTreeSet<_> = mine()
-                .filter_map(|(_, found)| match &found.plan {
-                    Plan::Wait { needs } => Some(needs),
-                    _ => None,
-                })
-                .flatten()
-                .cloned()
-                .collect();
-            let retrying = live.progress.attempts > 0
-                || mine().any(|(subject, found)| matches!(found.plan, Plan::Later { .. }) || self.is_held_back(subject, now));
-            let standing = match (needs.is_empty(), retrying) {
-                (false, _) => Standing::Waiting(needs),
-                (true, true) => Standing::Retrying,
-                (true, false) => Standing::Queued,
-            };
-            standings.insert(*no, standing);
-        }
-        standings
-    }
-
-    fn is_held_back(&self, subject: &super::subject::Subject, now: DateTime<Utc>) -> bool {
-        self.things.get(subject).and_then(|thing| thing.pace.due).is_some_and(|due| due > now)
     }
 
     fn choose(&self, survey: &Survey, rules: &Rules, now: DateTime<Utc>) -> Next {
@@ -269,15 +239,20 @@ impl Lane {
     }
 }
 
+/// What is worth saying of an event although it was accepted: a part of it that could not be written.
+fn remark(no: EventNo, survey: &Survey) -> Option<Reason> {
+    let mine = survey.found.values().filter(|found| found.known.all_holders().contains(&no));
+    mine.filter_map(|found| match &found.plan {
+        Plan::Done { note, .. } if note.code == LINES_FIXED => Some(note.clone()),
+        _ => None,
+    })
+    .next()
+}
+
 /// How long after its end a request may still be applied.
 pub fn settling(mutation: super::step::Mutation, rules: &Rules) -> chrono::TimeDelta {
     match mutation {
         super::step::Mutation::UpdateOrder => rules.request_timeout,
         super::step::Mutation::UpdatePackages => rules.sandbox_interval,
     }
-}
-
-/// Whether a thing is a shipment; their steps wait for what a read shows.
-pub fn is_shipment(known: &Known) -> bool {
-    matches!(known, Known::Shipment { .. })
 }
