@@ -37,21 +37,8 @@ pub use inbox::{Content, Incoming, Original, Place, Report};
 pub use outbox::{DeadLetter, Outgoing};
 pub use totals::{Backlog, Totals};
 
-use crate::config::AliasTypes as ConfiguredTypes;
 use crate::plan::subject::AliasTypes;
 use std::collections::BTreeMap;
 
 /// The targets that are configured, with the alias types of each: events for any other end `DEAD`.
 pub type Targets = BTreeMap<String, AliasTypes>;
-
-impl From<&ConfiguredTypes> for AliasTypes {
-    fn from(types: &ConfiguredTypes) -> Self {
-        AliasTypes {
-            order: types.order.clone(),
-            line_item: types.line_item.clone(),
-            returns: types.return_.clone(),
-            refund: types.refund.clone(),
-            package: types.package.clone(),
-        }
-    }
-}

@@ -4,7 +4,7 @@
 use crate::support::events::{Envelope, Event};
 use crate::support::postgres::{Database, fresh_database};
 use crate::support::{PATIENCE, wait_until};
-use bwp_simulator::{OrderSeed, Options, Report, Simulator};
+use bwp_simulator::{Options, OrderSeed, Report, Simulator};
 use bwp_sync::config::{Purpose, Settings, Sources};
 use bwp_sync::dispatch::{Dispatcher, target};
 use bwp_sync::event::{RawRecord, Reading, read};
@@ -62,7 +62,7 @@ impl Shop {
     }
 
     pub fn targets(&self) -> Targets {
-        self.settings.targets.iter().map(|(name, target)| (name.clone(), (&target.alias_types).into())).collect()
+        self.settings.targets.iter().map(|(name, target)| (name.clone(), target.alias_types.clone().into())).collect()
     }
 
     pub fn start(&mut self) {
