@@ -1,5 +1,6 @@
 //! What ingest hands to the ledger.
 
+use super::settle::FinalRow;
 use crate::event::{Event, Fault};
 
 /// Where a record stood on Kafka.
@@ -65,6 +66,8 @@ pub struct Report {
     pub tombstones: u64,
     /// Records that could not be read, and are new.
     pub quarantined: u64,
+    /// Events that were final at once: rows of the alias table, and events for targets that are not configured.
+    pub finals: Vec<FinalRow>,
     /// Whether any lane became due.
     pub is_work_due: bool,
 }

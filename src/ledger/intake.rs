@@ -5,6 +5,7 @@ use super::inbox::{Content, Incoming, Original, Place, Report};
 use super::merge::merge_lanes;
 use super::naming::{self, OrderKey, ThingKey};
 use super::save::{OutcomeRow, Tally, record_outcomes};
+use super::settle::FinalRow;
 use super::{Ledger, LedgerError, Targets};
 use crate::event::{AliasKind, AliasRow, Data, Event, Identity};
 use crate::outcome::{self, Final};
@@ -14,6 +15,7 @@ use crate::plan::subject::{AliasTypes, Name};
 use chrono::{DateTime, Utc};
 use sqlx::{Connection, PgConnection};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 use uuid::Uuid;
 
 /// How often a batch is tried again because lanes were merged under it.
@@ -65,7 +67,7 @@ async fn take_in(db: &mut PgConnection, batch: &[Incoming], targets: &Targets) -
     let (fresh, repeated) = sort_out(db, batch, targets).await?;
     let Some(lanes) = lanes_of(db, &fresh, targets).await? else { return Ok(None) };
     let lanes = apply_aliases(db, &fresh, lanes, targets).await?;
-    let mut outcomes = insert_work(db, &fresh, &lanes, targets, now).await?;
+    let (mut outcomes, finals) = insert_work(db, &fresh, &lanes, targets, now).await?;
     let revived = revive(db, &repeated).await?;
     report.new = fresh.len() as u64;
     report.duplicates = repeated.len() as u64 - revived.len() as u64;
@@ -76,6 +78,7 @@ async fn take_in(db: &mut PgConnection, batch: &[Incoming], targets: &Targets) -
     for row in &outcomes {
         tally.add("final", super::totals::kind_label(row.kind), 1);
     }
+    report.finals = finals;
     if !revived.is_empty() {
         // A retry reopens an outcome; the record that asked for it is one that was read and has no outcome of its own.
         tally.add("duplicate", "retry", revived.len() as i64);
@@ -230,15 +233,15 @@ async fn insert_work(
     lanes: &BTreeMap<OrderKey, i64>,
     targets: &Targets,
     now: DateTime<Utc>,
-) -> Result<Vec<OutcomeRow>, LedgerError> {
+) -> Result<(Vec<OutcomeRow>, Vec<FinalRow>), LedgerError> {
     if fresh.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Default::default());
     }
     let numbers: Vec<i64> = sqlx::query_scalar("SELECT nextval('event_no') FROM generate_series(1, $1)")
         .bind(fresh.len() as i64)
         .fetch_all(&mut *db)
         .await?;
-    let mut outcomes = Vec::new();
+    let (mut outcomes, mut finals) = (Vec::new(), Vec::new());
     let mut work: Vec<(i64, i64, &Fresh, Option<Reason>)> = Vec::new();
     for (event, no) in fresh.iter().zip(numbers) {
         let Some(lane) = lanes.get(&event.order).copied() else { continue };
@@ -246,9 +249,11 @@ async fn insert_work(
         match (unknown, &event.event.data) {
             (None, Data::Alias(_)) => {
                 let reason = Reason::new(Class::Nothing, "ALIAS_STORED", "the row is in the alias table");
+                finals.push(final_row(event.event, Status::NothingToSend, &reason));
                 outcomes.push(outcome_row(event, lane, no, Status::NothingToSend, reason, now));
             }
             (Some(reason), _) => {
+                finals.push(final_row(event.event, Status::Dead, &reason));
                 outcomes.push(outcome_row(event, lane, no, Status::Dead, reason.clone(), now));
                 work.push((lane, no, event, Some(reason)));
             }
@@ -263,7 +268,7 @@ async fn insert_work(
     .bind(due.into_iter().collect::<Vec<_>>())
     .execute(db)
     .await?;
-    Ok(outcomes)
+    Ok((outcomes, finals))
 }
 
 async fn write_work(db: &mut PgConnection, work: &[(i64, i64, &Fresh<'_>, Option<Reason>)]) -> Result<(), LedgerError> {
@@ -293,6 +298,20 @@ async fn write_work(db: &mut PgConnection, work: &[(i64, i64, &Fresh<'_>, Option
     .execute(db)
     .await?;
     Ok(())
+}
+
+fn final_row(event: &Event, status: Status, reason: &Reason) -> FinalRow {
+    FinalRow {
+        kind: event.envelope.kind,
+        status,
+        reason: Some(reason.clone()),
+        entity: outcome::entity(event).0,
+        traceparent: event.envelope.traceparent.clone(),
+        age: Duration::ZERO,
+        identity: event.envelope.identity.clone(),
+        order: event.data.order().id().to_owned(),
+        attempts: 0,
+    }
 }
 
 fn unknown_target(event: &Event) -> Reason {

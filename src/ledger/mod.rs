@@ -34,7 +34,7 @@ pub mod totals;
 pub use claim::{ClaimRequest, Claimed};
 pub use connect::{Ledger, LedgerError};
 pub use inbox::{Content, Incoming, Original, Place, Report};
-pub use outbox::{DeadLetter, Outgoing};
+pub use outbox::LedgerOutbox;
 pub use totals::{Backlog, Totals};
 
 use crate::plan::subject::AliasTypes;

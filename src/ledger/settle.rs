@@ -45,7 +45,7 @@ impl Release {
 }
 
 /// A row that became final: for metrics and logs.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FinalRow {
     /// The kind of the event.
     pub kind: crate::event::Kind,
