@@ -400,7 +400,7 @@ async fn quarantine(
             tally.add("duplicate", &place.topic, 1);
             continue;
         }
-        report.quarantined += 1;
+        *report.quarantined.entry(place.topic.clone()).or_default() += 1;
         let order = fault.envelope.order.as_ref().map(|order| order.id().as_bytes().to_vec());
         outcomes.push(OutcomeRow {
             lane: None,
