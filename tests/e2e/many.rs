@@ -10,13 +10,14 @@ use std::time::{Duration, Instant};
 
 const ORDERS: usize = 2000;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_thousand_orders_on_two_replicas() {
     let service = Service::open(6, Options { latency: Duration::from_millis(3), ..Options::default() }).await;
     let purchases: Vec<Purchase> = (0..ORDERS).map(purchase).collect();
     service.simulator.seed_orders(purchases.iter().map(|purchase| purchase.seed.clone()).collect()).unwrap();
+    let builder = service.builder.clone().set("dispatch.max_in_flight", "16");
     let began = Instant::now();
-    let mut replicas = [service.builder.start(), service.builder.start()];
+    let mut replicas = [builder.start(), builder.start()];
     for replica in &mut replicas {
         replica.wait_ready().await;
     }
