@@ -90,7 +90,8 @@ pub async fn run(
     let inbox = LedgerInbox { ledger: ledger.clone(), targets: names };
     loops.spawn(take_in(ingest_settings(&settings), inbox, signals(&health, &wake, &outcomes, status), stop.clone()));
     let work = loops.spawn(dispatcher.run(health.clone(), stop.clone()));
-    let outbox = LedgerOutbox { ledger: ledger.clone(), holder: Uuid::new_v4() };
+    let holder = Uuid::new_v4();
+    let outbox = LedgerOutbox { ledger: ledger.clone(), holder };
     loops.spawn(hand_out(publish_settings(&settings), outbox, outcomes, health.clone(), publishing.clone()));
     loops.close();
 
@@ -102,6 +103,7 @@ pub async fn run(
         // The last outcomes are in the ledger now; the publisher has a moment for them.
         publishing.cancel();
         loops.wait().await;
+        drop(ledger.leave_outbox(holder).await);
         ledger.close().await;
     };
     let drained = tokio::select! {

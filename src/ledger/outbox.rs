@@ -3,10 +3,15 @@
 use super::codec::unpack_headers;
 use super::inbox::{Original, Place};
 use super::{Ledger, LedgerError};
-use crate::publish::{Cursor, DeadLetter, Outbox, OutboxError, Outgoing, PAGE_TAKES_AT_MOST};
+use crate::publish::{Cursor, DeadLetter, Outbox, OutboxError, Outgoing};
 use serde::Deserialize;
 use sqlx::Row;
+use std::time::Duration;
 use uuid::Uuid;
+
+/// How long a replica that is gone keeps the others from publishing. One that takes longer over a page, since Kafka does, may
+/// find that another repeats it.
+const HOLD: Duration = Duration::from_secs(10);
 
 /// The outbox as one replica sees it: who holds it is given outcomes, the others none.
 #[derive(Debug, Clone)]
@@ -23,7 +28,7 @@ impl Outbox for LedgerOutbox {
     }
 
     async fn published(&self, up_to: Cursor) -> Result<(), OutboxError> {
-        self.ledger.outcomes_published(self.holder, up_to).await.map_err(|error| OutboxError(error.to_string()))
+        self.ledger.outcomes_published(up_to).await.map_err(|error| OutboxError(error.to_string()))
     }
 }
 
@@ -48,31 +53,42 @@ impl Ledger {
              ORDER BY h.xid, h.seq",
         )
         .bind(holder)
-        .bind(PAGE_TAKES_AT_MOST.as_secs_f64() * 2.0)
+        .bind(HOLD.as_secs_f64())
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
         .fetch_all(&self.pool)
         .await?;
         rows.iter().map(outgoing).collect()
     }
 
-    /// Notes that everything up to this place has been published, and drops the letters. Where another replica has taken over,
-    /// nothing changes, and it publishes the same again.
-    async fn outcomes_published(&self, holder: Uuid, up_to: Cursor) -> Result<(), LedgerError> {
+    /// Notes that everything up to this place has been published, and drops the letters. Who published it does not matter: where
+    /// two did, the place does not go back.
+    async fn outcomes_published(&self, up_to: Cursor) -> Result<(), LedgerError> {
         sqlx::query(
             "WITH mine AS (
-                SELECT xid, seq FROM cursor WHERE name = 'outcomes' AND holder = $1 FOR UPDATE
+                SELECT xid, seq FROM cursor WHERE name = 'outcomes' AND (xid, seq) < ($1::xid8, $2) FOR UPDATE
              ), letters AS (
                 DELETE FROM dead_letter WHERE seq IN (
                     SELECT h.seq FROM mine, history h JOIN dead_letter USING (seq)
-                    WHERE (h.xid, h.seq) > (mine.xid, mine.seq) AND (h.xid, h.seq) <= ($2::xid8, $3))
+                    WHERE (h.xid, h.seq) > (mine.xid, mine.seq) AND (h.xid, h.seq) <= ($1::xid8, $2))
              )
-             UPDATE cursor SET xid = $2::xid8, seq = $3 FROM mine WHERE name = 'outcomes'",
+             UPDATE cursor SET xid = $1::xid8, seq = $2 FROM mine WHERE name = 'outcomes'",
         )
-        .bind(holder)
         .bind(up_to.xid.to_string())
         .bind(up_to.seq)
         .execute(&self.pool)
         .await?;
+        Ok(())
+    }
+
+    /// Lets another replica publish at once: this one ends.
+    ///
+    /// # Errors
+    /// Where Postgres is away: then the others wait for a moment.
+    pub async fn leave_outbox(&self, holder: Uuid) -> Result<(), LedgerError> {
+        sqlx::query("UPDATE cursor SET holder = NULL WHERE name = 'outcomes' AND holder = $1")
+            .bind(holder)
+            .execute(&self.pool)
+            .await?;
         Ok(())
     }
 }

@@ -4,6 +4,7 @@
 
 mod dispatch;
 mod harness;
+mod killed;
 mod many;
 mod merchant;
 mod service;
