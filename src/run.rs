@@ -64,7 +64,7 @@ pub async fn run(
     start_metrics(&settings);
 
     let ledger = Ledger::new(&settings.database.url.current(), settings.database.max_connections)?;
-    if !prepare(&ledger, settings.database.migrate_on_start, &health, &stop).await? {
+    if !prepare(&ledger, &names, settings.database.migrate_on_start, &health, &stop).await? {
         ended.cancel();
         return Ok(());
     }
@@ -116,7 +116,13 @@ pub async fn run(
 }
 
 /// Waits for Postgres and a schema that is current, migrating where that is wanted. False where it was told to stop first.
-async fn prepare(ledger: &Ledger, migrate: bool, health: &Health, stop: &CancellationToken) -> Result<bool, RunError> {
+async fn prepare(
+    ledger: &Ledger,
+    targets: &Targets,
+    migrate: bool,
+    health: &Health,
+    stop: &CancellationToken,
+) -> Result<bool, RunError> {
     let pulse = health.register("prepare");
     let mut pauses = backoff::reconnect();
     while !stop.is_cancelled() {
@@ -125,7 +131,11 @@ async fn prepare(ledger: &Ledger, migrate: bool, health: &Health, stop: &Cancell
             if migrate {
                 ledger.migrate().await?;
             }
-            ledger.is_current().await
+            let is_current = ledger.is_current().await?;
+            if is_current {
+                ledger.fix_alias_types(targets).await?;
+            }
+            Ok::<bool, LedgerError>(is_current)
         };
         match current.await {
             Ok(true) => {

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 /// What is asked for.
 #[derive(Debug, Clone)]
 pub struct ClaimRequest {
-    /// Targets that may be called now.
-    pub targets: Vec<String>,
+    /// The target that may be called now.
+    pub target: String,
     /// At most so many lanes.
     pub limit: usize,
     /// For how long.
@@ -69,10 +69,10 @@ impl Ledger {
         let mut transaction = connection.begin().await?;
         let rows = sqlx::query(
             "SELECT id, lease_no, target, bwp_id, memo::text, now() FROM lane
-             WHERE next_at <= now() AND target = ANY($1)
+             WHERE target = $1 AND next_at <= now()
              ORDER BY next_at LIMIT $2 FOR UPDATE SKIP LOCKED",
         )
-        .bind(&request.targets)
+        .bind(&request.target)
         .bind(i64::try_from(request.limit).unwrap_or(i64::MAX))
         .fetch_all(&mut *transaction)
         .await?;

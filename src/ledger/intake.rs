@@ -261,14 +261,25 @@ async fn insert_work(
         }
     }
     write_work(db, &work).await?;
-    let due: BTreeSet<i64> = fresh.iter().filter_map(|event| lanes.get(&event.order).copied()).collect();
+    let due: BTreeSet<i64> = work.iter().filter(|row| row.3.is_none()).map(|row| row.0).collect();
+    let named: BTreeSet<i64> = fresh.iter().filter_map(|event| lanes.get(&event.order).copied()).collect();
+    let named: BTreeSet<i64> = named.difference(&due).copied().collect();
+    wake(db, due, named).await?;
+    Ok((outcomes, finals))
+}
+
+/// Makes lanes due that have got work, and those that have got a name and work that may have waited for it.
+async fn wake(db: &mut PgConnection, due: BTreeSet<i64>, named: BTreeSet<i64>) -> Result<(), LedgerError> {
     sqlx::query(
-        "UPDATE lane SET next_at = CASE WHEN is_leased THEN next_at ELSE now() END, is_dirty = is_leased WHERE id = ANY($1)",
+        "UPDATE lane SET next_at = CASE WHEN is_leased THEN next_at ELSE now() END, is_dirty = is_leased
+         WHERE id = ANY($1) OR (id = ANY($2) AND EXISTS (SELECT 1 FROM work w WHERE w.lane = lane.id AND w.state <> $3))",
     )
     .bind(due.into_iter().collect::<Vec<_>>())
+    .bind(named.into_iter().collect::<Vec<_>>())
+    .bind(state::DEAD)
     .execute(db)
     .await?;
-    Ok((outcomes, finals))
+    Ok(())
 }
 
 async fn write_work(db: &mut PgConnection, work: &[(i64, i64, &Fresh<'_>, Option<Reason>)]) -> Result<(), LedgerError> {

@@ -28,7 +28,7 @@ pub mod outbox;
 pub mod retention;
 mod save;
 pub mod settle;
-pub mod throttle;
+pub mod standing;
 pub mod totals;
 
 pub use claim::{ClaimRequest, Claimed};

@@ -305,7 +305,9 @@ async fn write_heads(db: &mut PgConnection, writes: &[Written]) -> Result<(), Le
             next_at = CASE
                 WHEN k.lease IS NOT NULL THEN now() + make_interval(secs => k.lease)
                 WHEN l.is_dirty AND l.is_leased THEN now()
-                WHEN k.due IS NOT NULL THEN greatest(k.due, now()) END,
+                WHEN k.due = 'epoch' THEN now()
+                -- A lane that only rests is never due at once: nothing can make it spin.
+                WHEN k.due IS NOT NULL THEN greatest(k.due, now() + interval '20 ms') END,
             is_dirty = false,
             touches = CASE WHEN k.lease IS NOT NULL THEN l.touches + 1 ELSE 0 END,
             bwp_id = coalesce(k.bwp_id, l.bwp_id), memo = k.memo::jsonb, flight = k.flight::bigint[]

@@ -5,6 +5,6 @@
 mod dispatch;
 mod harness;
 mod shop;
-mod whole;
 #[path = "../support/mod.rs"]
 mod support;
+mod whole;
