@@ -6,6 +6,7 @@ use super::{Ledger, LedgerError, Targets};
 use crate::plan::lane::Lane;
 use crate::plan::turn::{Next, Turn};
 use chrono::{DateTime, Utc};
+use fail::fail_point;
 use sqlx::{Connection, Row};
 use std::time::{Duration, Instant};
 
@@ -109,7 +110,9 @@ impl Ledger {
             writes.push(written);
         }
         claims.finals = write_lanes(&mut transaction, writes, now).await?;
+        fail_point!("claim-written");
         transaction.commit().await?;
+        fail_point!("claim-committed");
         Ok(claims)
     }
 }

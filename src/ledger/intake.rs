@@ -13,6 +13,7 @@ use crate::plan::names::{NameRow, Origin};
 use crate::plan::outcome::{Class, Reason, Status};
 use crate::plan::subject::{AliasTypes, Name};
 use chrono::{DateTime, Utc};
+use fail::fail_point;
 use sqlx::{Connection, PgConnection};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -43,7 +44,9 @@ impl Ledger {
             let mut connection = self.pool.acquire().await?;
             let mut transaction = connection.begin().await?;
             if let Some(report) = take_in(&mut transaction, batch, targets).await? {
+                fail_point!("intake-written");
                 transaction.commit().await?;
+                fail_point!("intake-committed");
                 return Ok(report);
             }
             transaction.rollback().await?;

@@ -16,6 +16,7 @@ use crate::plan::rank::EventNo;
 use crate::plan::subject::Subject;
 use crate::plan::turn::{Next, Turn};
 use chrono::{DateTime, Utc};
+use fail::fail_point;
 use sqlx::{Connection, PgConnection};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -261,7 +262,9 @@ impl Ledger {
             writes.push(Written::of(&head, &mut lane, before, &settlement.turn, settlement.release, now)?);
         }
         report.finals = write_lanes(&mut transaction, writes, now).await?;
+        fail_point!("settle-written");
         transaction.commit().await?;
+        fail_point!("settle-committed");
         Ok(report)
     }
 }
