@@ -37,6 +37,9 @@ pub enum RunError {
     /// The schema does not fit.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// A loop ended that only a stop may end.
+    #[error("the loop `{0}` ended although nobody stopped it; the process ends, so that it is started again")]
+    LoopEnded(&'static str),
     /// `shutdown.grace` ended first.
     #[error("shutdown.grace ended before the calls in flight did; their orders will be read before anything else is sent")]
     GraceEnded,
@@ -82,26 +85,32 @@ pub async fn run(
     };
     show_state(&board, &totals, &status, &dispatcher);
 
-    let loops = TaskTracker::new();
     let publishing = CancellationToken::new();
-    loops.spawn(tend::watch(ledger.clone(), totals, health.clone(), stop.clone()));
-    loops.spawn(tend::throttles(ledger.clone(), targets, health.clone(), stop.clone()));
-    loops.spawn(tend::retention(ledger.clone(), keep(&settings), health.clone(), stop.clone()));
+    let mut loops = Loops::default();
+    loops.start("watch", tend::watch(ledger.clone(), totals, health.clone(), stop.clone()));
+    loops.start("throttles", tend::throttles(ledger.clone(), targets, health.clone(), stop.clone()));
+    loops.start("retention", tend::retention(ledger.clone(), keep(&settings), health.clone(), stop.clone()));
     let inbox = LedgerInbox { ledger: ledger.clone(), targets: names };
-    loops.spawn(take_in(ingest_settings(&settings), inbox, signals(&health, &wake, &outcomes, status), stop.clone()));
-    let work = loops.spawn(dispatcher.run(health.clone(), stop.clone()));
+    loops.start("ingest", take_in(ingest_settings(&settings), inbox, signals(&health, &wake, &outcomes, status), stop.clone()));
+    let work = dispatcher.run(health.clone(), stop.clone());
+    // The publisher ends after the dispatcher, so that it has the last outcomes.
+    let worked = publishing.clone().drop_guard();
+    loops.start("dispatch", async move {
+        work.await;
+        drop(worked);
+    });
     let outbox = LedgerOutbox { ledger: ledger.clone(), holder: Uuid::new_v4() };
-    loops.spawn(hand_out(publish_settings(&settings), outbox, outcomes, health.clone(), publishing.clone()));
-    loops.close();
+    loops.start("publish", hand_out(publish_settings(&settings), outbox, outcomes, health.clone(), publishing.clone()));
 
-    stop.cancelled().await;
+    let ended_early = tokio::select! {
+        () = stop.cancelled() => None,
+        name = loops.first_ended() => Some(name),
+    };
+    stop.cancel();
     health.stop();
     tracing::info!("stopping: nothing new is taken, calls in flight are finished");
     let drain = async {
-        drop(work.await);
-        // The last outcomes are in the ledger now; the publisher has a moment for them.
-        publishing.cancel();
-        loops.wait().await;
+        loops.all_ended().await;
         ledger.close().await;
     };
     let drained = tokio::select! {
@@ -112,7 +121,39 @@ pub async fn run(
     ended.cancel();
     served.close();
     drop(tokio::time::timeout(std::time::Duration::from_secs(1), served.wait()).await);
-    if drained { Ok(()) } else { Err(RunError::GraceEnded) }
+    match (ended_early, drained) {
+        (Some(name), _) => Err(RunError::LoopEnded(name)),
+        (None, false) => Err(RunError::GraceEnded),
+        (None, true) => Ok(()),
+    }
+}
+
+/// The loops of the program, by name.
+#[derive(Default)]
+struct Loops(tokio::task::JoinSet<&'static str>);
+
+impl Loops {
+    fn start(&mut self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+        let task = tokio::spawn(work);
+        self.0.spawn(async move {
+            if let Err(error) = task.await {
+                tracing::error!(%error, name, "a loop broke");
+            }
+            name
+        });
+    }
+
+    /// The name of the first loop that ends.
+    async fn first_ended(&mut self) -> &'static str {
+        match self.0.join_next().await {
+            Some(Ok(name)) => name,
+            Some(Err(_)) | None => "unknown",
+        }
+    }
+
+    async fn all_ended(&mut self) {
+        while self.0.join_next().await.is_some() {}
+    }
 }
 
 /// Waits for Postgres and a schema that is current, migrating where that is wanted. False where it was told to stop first.
@@ -194,10 +235,12 @@ fn signals(health: &Health, wake: &Arc<Notify>, outcomes: &Arc<Notify>, status: 
         taken_in: Arc::new(move |report| {
             metrics::TOMBSTONES.add(&[], report.tombstones);
             metrics::DUPLICATES.add(&[], report.duplicates);
-            metrics::QUARANTINED.add(&[], report.quarantined);
-            metrics::OUTCOMES.add(&["UNKNOWN", "QUARANTINED"], report.quarantined);
+            for (topic, count) in &report.quarantined {
+                metrics::QUARANTINED.add(&[topic], *count);
+                metrics::OUTCOMES.add(&["UNKNOWN", "QUARANTINED"], *count);
+            }
             crate::dispatch::settling::report(&report.finals, &outcomes);
-            if report.quarantined > 0 {
+            if !report.quarantined.is_empty() {
                 outcomes.notify_one();
             }
             if report.is_work_due {

@@ -2,6 +2,7 @@
 
 use super::settle::FinalRow;
 use crate::event::{Event, Fault};
+use std::collections::BTreeMap;
 
 /// Where a record stood on Kafka.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -64,8 +65,8 @@ pub struct Report {
     pub duplicates: u64,
     /// Records without a value.
     pub tombstones: u64,
-    /// Records that could not be read, and are new.
-    pub quarantined: u64,
+    /// Records that could not be read and are new, by topic.
+    pub quarantined: BTreeMap<String, u64>,
     /// Events that were final at once: rows of the alias table, and events for targets that are not configured.
     pub finals: Vec<FinalRow>,
     /// Whether any lane became due.

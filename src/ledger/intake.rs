@@ -2,7 +2,7 @@
 
 use super::codec::{identity_hash, kind_code, pack_headers, state};
 use super::inbox::{Content, Incoming, Original, Place, Report};
-use super::merge::merge_lanes;
+use super::merge::{are_two_orders, merge_lanes, part_lane};
 use super::naming::{self, OrderKey, ThingKey};
 use super::save::{OutcomeRow, Tally, record_outcomes};
 use super::settle::FinalRow;
@@ -182,6 +182,8 @@ async fn apply_aliases(
     }
     let keys = rows.iter().map(|(event, row)| OrderKey::alias(&event.event.envelope.target, &row.alias)).collect();
     let mut orders = naming::order_rows(db, &keys).await?;
+    let stood_for: BTreeMap<OrderKey, String> =
+        orders.iter().filter_map(|(key, row)| Some((key.clone(), row.bwp_id.clone()?))).collect();
     let mut changed: BTreeSet<OrderKey> = BTreeSet::new();
     for (event, row) in rows.iter().filter(|(_, row)| row.kind == AliasKind::Order) {
         let key = OrderKey::alias(&event.event.envelope.target, &row.alias);
@@ -197,9 +199,15 @@ async fn apply_aliases(
         if let (Some(one), Some(other)) = ends
             && one != other
         {
-            let (keep, gone) = (one.min(other), one.max(other));
-            merge_lanes(db, keep, gone).await?;
-            lanes.values_mut().filter(|lane| **lane == gone).for_each(|lane| *lane = keep);
+            if stood_for.get(key).is_some_and(|before| *before != id) || are_two_orders(db, one, other).await? {
+                let types = targets.get(&key.target).cloned().unwrap_or_default();
+                part_lane(db, one, other, key, &types).await?;
+                lanes.insert(key.clone(), other);
+            } else {
+                let (keep, gone) = (one.min(other), one.max(other));
+                merge_lanes(db, keep, gone).await?;
+                lanes.values_mut().filter(|lane| **lane == gone).for_each(|lane| *lane = keep);
+            }
         }
     }
     let written: Vec<(OrderKey, i64, NameRow)> =
@@ -414,7 +422,7 @@ async fn quarantine(
             tally.add("duplicate", &place.topic, 1);
             continue;
         }
-        report.quarantined += 1;
+        *report.quarantined.entry(place.topic.clone()).or_default() += 1;
         let order = fault.envelope.order.as_ref().map(|order| order.id().as_bytes().to_vec());
         outcomes.push(OutcomeRow {
             lane: None,
