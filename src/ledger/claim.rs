@@ -1,7 +1,9 @@
 //! Due lanes are leased: chosen by lane and not by event, so that a lane's backlog does not make it dearer.
 
+use super::finals::FinalRow;
 use super::load::{Before, Head, load};
-use super::settle::{Release, Written, write_lanes};
+use super::settle::Release;
+use super::write::{Written, write_lanes};
 use super::{Ledger, LedgerError, Targets};
 use crate::plan::lane::Lane;
 use crate::plan::turn::{Next, Turn};
@@ -50,7 +52,7 @@ pub struct Claims {
     /// Lanes that were looked at, whether or not they had anything to do.
     pub looked_at: usize,
     /// What became final on the way.
-    pub finals: Vec<super::settle::FinalRow>,
+    pub finals: Vec<FinalRow>,
 }
 
 impl Ledger {

@@ -1,6 +1,6 @@
 //! What ingest hands to the ledger.
 
-use super::settle::FinalRow;
+use super::finals::FinalRow;
 use crate::event::{Event, Fault};
 use std::collections::BTreeMap;
 

@@ -1,11 +1,11 @@
 //! A batch of records becomes rows, in one transaction.
 
 use super::codec::{identity_hash, kind_code, pack_headers, state};
+use super::finals::FinalRow;
 use super::inbox::{Content, Incoming, Original, Place, Report};
 use super::merge::{are_two_orders, merge_lanes, part_lane};
 use super::naming::{self, OrderKey, ThingKey};
 use super::save::{OutcomeRow, Tally, record_outcomes};
-use super::settle::FinalRow;
 use super::{Ledger, LedgerError, Targets};
 use crate::event::{AliasKind, AliasRow, Data, Event, Identity};
 use crate::outcome::{self, Final};
@@ -385,7 +385,7 @@ async fn revive(db: &mut PgConnection, repeated: &[Repeated<'_>]) -> Result<BTre
         .fetch_optional(&mut *db)
         .await?;
         let Some((lane, kind)) = lane else { continue };
-        super::settle::reopen(db, lane, kind).await?;
+        super::finals::reopen(db, lane, kind).await?;
         revived.insert((*place).clone());
     }
     Ok(revived)
