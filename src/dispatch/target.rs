@@ -4,7 +4,6 @@ use super::gate::{Gate, GateRules};
 use super::schedule::Schedule;
 use crate::config::{self, OwnHeader, Settings};
 use crate::plan::Rules;
-use crate::plan::step::{Coalesce, Environment, ReadFirst};
 use crate::prime::client::{Client, TargetEndpoint};
 use crate::prime::token::TokenCaches;
 use crate::prime::{Credentials, http};
@@ -96,20 +95,10 @@ fn gate_rules(settings: &Settings) -> GateRules {
 /// What planning for a target follows.
 pub fn rules(settings: &Settings, target: &config::Target) -> Rules {
     Rules {
-        environment: match target.environment {
-            config::Environment::Production => Environment::Production,
-            config::Environment::Sandbox => Environment::Sandbox,
-        },
+        environment: target.environment,
         alias_types: (&target.alias_types).into(),
-        coalesce: match settings.dispatch.coalesce {
-            config::Coalesce::Order => Coalesce::Order,
-            config::Coalesce::Off => Coalesce::Off,
-        },
-        read_first: match settings.dispatch.read_first {
-            config::ReadFirst::Off => ReadFirst::Off,
-            config::ReadFirst::Refunds => ReadFirst::Refunds,
-            config::ReadFirst::All => ReadFirst::All,
-        },
+        coalesce: settings.dispatch.coalesce,
+        read_first: settings.dispatch.read_first,
         read_interval: delta(settings.waiting.read_interval),
         give_up_after: delta(settings.waiting.give_up_after),
         sandbox_interval: delta(settings.waiting.sandbox_interval),
