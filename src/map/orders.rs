@@ -3,7 +3,7 @@
 use super::line::{Line, Status, Told};
 use crate::event::{Alias, AliasKind, AliasRow, Data};
 use crate::plan::effect::Effect;
-use crate::plan::lane::{Draft, Lane, Settled, Standing};
+use crate::plan::lane::{Draft, Lane, Live, Settled, Standing};
 use crate::plan::names::{NameRow, Origin};
 use crate::plan::outcome::{self, Reason};
 use crate::plan::rank::EventNo;
@@ -99,8 +99,9 @@ impl Orders {
         let new = self.lane_of(&name);
         let types = self.rules.alias_types.clone();
         let Some(before) = self.lanes.get_mut(&old) else { return new };
-        let moved = before.events.extract_if(.., |_, live| types.name(AliasKind::Order, &live.event.data.order()) == name);
-        let events: BTreeMap<_, _> = moved.collect();
+        let own = |live: &Live| types.name(AliasKind::Order, &live.event.data.order()) == name;
+        let (events, others) = std::mem::take(&mut before.events).into_iter().partition(|(_, live)| own(live));
+        before.events = others;
         before.names.load(AliasKind::Order, alias.clone(), NameRow { bwp_id: None, ..row.clone() });
         let names = before.names.iter().filter(|(kind, _, _)| **kind != AliasKind::Order);
         let names: Vec<_> = names.map(|(kind, alias, row)| (*kind, alias.clone(), row.clone())).collect();

@@ -62,7 +62,7 @@ fn create(context: &Context, wanted: &ReturnWanted, state: ReturnState, aliases:
     };
     let lines = match context.lines(&lines.value) {
         Ok(lines) => lines,
-        Err(plan) => return plan,
+        Err(plan) => return *plan,
     };
     let items: Vec<Value> = lines
         .iter()

@@ -280,7 +280,7 @@ fn send(context: &Context, shipment: &Shipment, id: String, current: Option<Plac
             {
                 let lines = match context.lines(&lines.value) {
                     Ok(lines) => lines,
-                    Err(plan) => return plan,
+                    Err(plan) => return *plan,
                 };
                 let amounts: Vec<Value> = lines.iter().map(|(id, n)| json::line_amount(id, n.unwrap_or(1))).collect();
                 fields.insert("packageInformationDetailsFor".to_owned(), json!({"orderLineItemAmounts": amounts}));

@@ -1,0 +1,1 @@
+//! The command as a process: files, standard input, exit codes.

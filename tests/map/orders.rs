@@ -1,0 +1,1 @@
+//! What several events make of each other.
