@@ -17,7 +17,8 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 fn every_example_of_amazon_comes_from_events() {
     let schema = schema();
     let table = std::fs::read_to_string(Path::new(ROOT).join("docs/examples.md")).unwrap();
-    let mut files: Vec<_> = std::fs::read_dir(Path::new(ROOT).join("tests/examples")).unwrap().map(|f| f.unwrap().path()).collect();
+    let mut files: Vec<_> =
+        std::fs::read_dir(Path::new(ROOT).join("tests/examples")).unwrap().map(|f| f.unwrap().path()).collect();
     files.sort();
     assert_eq!(files.len(), 32);
     for file in files {
@@ -29,7 +30,12 @@ fn every_example_of_amazon_comes_from_events() {
         let lines = play(
             word("environment").map_or(Environment::Production, |word| word.parse().unwrap()),
             word("coalesce").map_or(Coalesce::Off, |word| word.parse().unwrap()),
-            example["aliases"].as_array().into_iter().flatten().map(|row| read_alias_data(row.to_string().as_bytes()).unwrap()).collect(),
+            example["aliases"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|row| read_alias_data(row.to_string().as_bytes()).unwrap())
+                .collect(),
             example["events"].as_array().unwrap(),
         );
         let sent: Vec<&Value> = lines.iter().filter(|line| line["status"] == "SEND").collect();
