@@ -24,13 +24,14 @@ pub(super) struct Orders {
     pub(super) rules: Rules,
     lanes: BTreeMap<LaneNo, Lane>,
     by_name: HashMap<Name, LaneNo>,
+    merged: HashMap<LaneNo, LaneNo>,
     opened: LaneNo,
 }
 
 impl Orders {
     pub(super) fn new(rules: Rules, imported: &[AliasRow]) -> Orders {
-        let (lanes, by_name) = (BTreeMap::new(), HashMap::new());
-        let mut orders = Orders { rules, lanes, by_name, opened: 0 };
+        let (lanes, by_name, merged) = (BTreeMap::new(), HashMap::new(), HashMap::new());
+        let mut orders = Orders { rules, lanes, by_name, merged, opened: 0 };
         for row in imported {
             orders.offer(row, Origin::Import, DateTime::<Utc>::MIN_UTC);
         }
@@ -49,7 +50,10 @@ impl Orders {
 
     /// The lane of an order, opened where there is none.
     pub(super) fn lane_of(&mut self, name: &Name) -> LaneNo {
-        if let Some(no) = self.by_name.get(name) {
+        if let Some(mut no) = self.by_name.get(name) {
+            while let Some(next) = self.merged.get(no) {
+                no = next;
+            }
             return *no;
         }
         self.opened += 1;
@@ -120,7 +124,7 @@ impl Orders {
         }
         let absorbed = self.lanes.remove(&other).unwrap_or_default();
         self.lane(no).absorb(absorbed);
-        self.by_name.values_mut().filter(|lane| **lane == other).for_each(|lane| *lane = no);
+        self.merged.insert(other, no);
         no
     }
 

@@ -49,7 +49,7 @@ fn each_member_alone_and_all_together() {
     for (data, input) in members() {
         let mut bench = Bench::new();
         let no = bench.event("order", data.clone());
-        assert_eq!(bench.play(), [input.clone()]);
+        assert_eq!(bench.play(), std::slice::from_ref(&input));
         assert_eq!(bench.status(no), Some(Status::Delivered));
         let again = bench.event("order", data.clone());
         assert!(bench.play().is_empty(), "{data}");

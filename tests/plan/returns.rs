@@ -109,6 +109,18 @@ fn the_list_of_aliases_is_complete_and_replaces() {
 }
 
 #[test]
+fn a_return_whose_list_was_replaced_is_named_by_what_is_left() {
+    let mut bench = Bench::new();
+    bench.event("return", ret("CREATED", with(lines(), json!({"aliases": [{"type": "D", "id": "a"}]}))));
+    bench.play();
+    let by_other = json!({"return": {"alias": {"type": "D", "id": "a"}}, "aliases": []});
+    bench.event("return", ret("CREATED", by_other));
+    assert_eq!(*entry(&bench.sends()), json!({"returnIdentifier": {"alias": own()}, "aliases": [alias("D", "a")]}));
+    bench.event("return", ret("COMPLETED", json!({})));
+    assert_eq!(*entry(&bench.sends()), json!({"returnIdentifier": {"alias": alias("D", "a")}, "state": "COMPLETED"}));
+}
+
+#[test]
 fn both_ends_are_final() {
     for (end, other) in
         [("COMPLETED", "CANCELLED"), ("CANCELLED", "COMPLETED"), ("COMPLETED", "CREATED"), ("CANCELLED", "CREATED")]

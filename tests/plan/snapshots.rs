@@ -90,7 +90,7 @@ fn contradicting_snapshots_lend_nothing() {
     bench.event("refund", refund(json!({"state": "SUCCESS", "total": usd("5.00")})));
     bench.play();
     let bad = bench.event("refund", refund(json!({"state": "SUCCESS", "total": usd("4.00"), "requestReason": "OTHERS"})));
-    assert_eq!(bench.play(), [json!(0); 0]);
+    assert!(bench.play().is_empty());
     let next = bench.event("refund", refund(json!({"state": "SUCCESS", "total": usd("6.00")})));
     let inputs = bench.play();
     assert!(inputs[0]["refunds"]["details"][0].get("refundRequestReason").is_none());
