@@ -145,10 +145,3 @@ impl AliasTypes {
         }
     }
 }
-
-impl From<crate::config::AliasTypes> for AliasTypes {
-    fn from(types: crate::config::AliasTypes) -> AliasTypes {
-        let crate::config::AliasTypes { order, line_item, return_, refund, package } = types;
-        AliasTypes { order, line_item, returns: return_, refund, package }
-    }
-}
