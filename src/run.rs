@@ -233,16 +233,12 @@ fn signals(health: &Health, wake: &Arc<Notify>, outcomes: &Arc<Notify>, status: 
         tick: Arc::new(move || pulse.tick()),
         ready: Arc::new(move || ready.ingest_is_ready()),
         taken_in: Arc::new(move |report| {
-            metrics::TOMBSTONES.add(&[], report.tombstones);
-            metrics::DUPLICATES.add(&[], report.duplicates);
             for (topic, count) in &report.quarantined {
                 metrics::QUARANTINED.add(&[topic], *count);
                 metrics::OUTCOMES.add(&["UNKNOWN", "QUARANTINED"], *count);
-            }
-            crate::dispatch::settling::report(&report.finals, &outcomes);
-            if !report.quarantined.is_empty() {
                 outcomes.notify_one();
             }
+            crate::dispatch::settling::report(&report.finals, &outcomes);
             if report.is_work_due {
                 wake.notify_one();
             }

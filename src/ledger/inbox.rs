@@ -56,7 +56,7 @@ pub enum Content {
     },
 }
 
-/// What became of a batch, by topic where it is counted by topic.
+/// What became of a batch.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
     /// Events that are new.

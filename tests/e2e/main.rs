@@ -4,6 +4,9 @@
 
 mod dispatch;
 mod harness;
+mod many;
+mod merchant;
+mod service;
 mod shop;
 #[path = "../support/mod.rs"]
 mod support;
