@@ -37,6 +37,9 @@ pub enum RunError {
     /// The schema does not fit.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// A loop ended that only a stop may end.
+    #[error("the loop `{0}` ended although nobody stopped it; the process ends, so that it is started again")]
+    LoopEnded(&'static str),
     /// `shutdown.grace` ended first.
     #[error("shutdown.grace ended before the calls in flight did; their orders will be read before anything else is sent")]
     GraceEnded,
@@ -64,7 +67,7 @@ pub async fn run(
     start_metrics(&settings);
 
     let ledger = Ledger::new(&settings.database.url.current(), settings.database.max_connections)?;
-    if !prepare(&ledger, settings.database.migrate_on_start, &health, &stop).await? {
+    if !prepare(&ledger, &names, settings.database.migrate_on_start, &health, &stop).await? {
         ended.cancel();
         return Ok(());
     }
@@ -82,27 +85,33 @@ pub async fn run(
     };
     show_state(&board, &totals, &status, &dispatcher);
 
-    let loops = TaskTracker::new();
     let publishing = CancellationToken::new();
-    loops.spawn(tend::watch(ledger.clone(), totals, health.clone(), stop.clone()));
-    loops.spawn(tend::throttles(ledger.clone(), targets, health.clone(), stop.clone()));
-    loops.spawn(tend::retention(ledger.clone(), keep(&settings), health.clone(), stop.clone()));
+    let mut loops = Loops::default();
+    loops.start("watch", tend::watch(ledger.clone(), totals, health.clone(), stop.clone()));
+    loops.start("throttles", tend::throttles(ledger.clone(), targets, health.clone(), stop.clone()));
+    loops.start("retention", tend::retention(ledger.clone(), keep(&settings), health.clone(), stop.clone()));
     let inbox = LedgerInbox { ledger: ledger.clone(), targets: names };
-    loops.spawn(take_in(ingest_settings(&settings), inbox, signals(&health, &wake, &outcomes, status), stop.clone()));
-    let work = loops.spawn(dispatcher.run(health.clone(), stop.clone()));
+    loops.start("ingest", take_in(ingest_settings(&settings), inbox, signals(&health, &wake, &outcomes, status), stop.clone()));
+    let work = dispatcher.run(health.clone(), stop.clone());
+    // The publisher ends after the dispatcher, so that it has the last outcomes.
+    let worked = publishing.clone().drop_guard();
+    loops.start("dispatch", async move {
+        work.await;
+        drop(worked);
+    });
     let holder = Uuid::new_v4();
     let outbox = LedgerOutbox { ledger: ledger.clone(), holder };
-    loops.spawn(hand_out(publish_settings(&settings), outbox, outcomes, health.clone(), publishing.clone()));
-    loops.close();
+    loops.start("publish", hand_out(publish_settings(&settings), outbox, outcomes, health.clone(), publishing.clone()));
 
-    stop.cancelled().await;
+    let ended_early = tokio::select! {
+        () = stop.cancelled() => None,
+        name = loops.first_ended() => Some(name),
+    };
+    stop.cancel();
     health.stop();
     tracing::info!("stopping: nothing new is taken, calls in flight are finished");
     let drain = async {
-        drop(work.await);
-        // The last outcomes are in the ledger now; the publisher has a moment for them.
-        publishing.cancel();
-        loops.wait().await;
+        loops.all_ended().await;
         drop(ledger.leave_outbox(holder).await);
         ledger.close().await;
     };
@@ -114,11 +123,49 @@ pub async fn run(
     ended.cancel();
     served.close();
     drop(tokio::time::timeout(std::time::Duration::from_secs(1), served.wait()).await);
-    if drained { Ok(()) } else { Err(RunError::GraceEnded) }
+    match (ended_early, drained) {
+        (Some(name), _) => Err(RunError::LoopEnded(name)),
+        (None, false) => Err(RunError::GraceEnded),
+        (None, true) => Ok(()),
+    }
+}
+
+/// The loops of the program, by name.
+#[derive(Default)]
+struct Loops(tokio::task::JoinSet<&'static str>);
+
+impl Loops {
+    fn start(&mut self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+        let task = tokio::spawn(work);
+        self.0.spawn(async move {
+            if let Err(error) = task.await {
+                tracing::error!(%error, name, "a loop broke");
+            }
+            name
+        });
+    }
+
+    /// The name of the first loop that ends.
+    async fn first_ended(&mut self) -> &'static str {
+        match self.0.join_next().await {
+            Some(Ok(name)) => name,
+            Some(Err(_)) | None => "unknown",
+        }
+    }
+
+    async fn all_ended(&mut self) {
+        while self.0.join_next().await.is_some() {}
+    }
 }
 
 /// Waits for Postgres and a schema that is current, migrating where that is wanted. False where it was told to stop first.
-async fn prepare(ledger: &Ledger, migrate: bool, health: &Health, stop: &CancellationToken) -> Result<bool, RunError> {
+async fn prepare(
+    ledger: &Ledger,
+    targets: &Targets,
+    migrate: bool,
+    health: &Health,
+    stop: &CancellationToken,
+) -> Result<bool, RunError> {
     let pulse = health.register("prepare");
     let mut pauses = backoff::reconnect();
     while !stop.is_cancelled() {
@@ -127,7 +174,11 @@ async fn prepare(ledger: &Ledger, migrate: bool, health: &Health, stop: &Cancell
             if migrate {
                 ledger.migrate().await?;
             }
-            ledger.is_current().await
+            let is_current = ledger.is_current().await?;
+            if is_current {
+                ledger.fix_alias_types(targets).await?;
+            }
+            Ok::<bool, LedgerError>(is_current)
         };
         match current.await {
             Ok(true) => {

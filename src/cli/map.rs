@@ -61,7 +61,7 @@ fn play(settings: Settings, args: &MapArgs) -> Result<Vec<Line>, String> {
 fn targets(global: &Global, environment: Option<Environment>) -> Result<Targets, ConfigErrors> {
     let target = |target: config::Target| Target {
         environment: environment.unwrap_or(target.environment),
-        alias_types: AliasTypes::from(target.alias_types),
+        alias_types: AliasTypes::from(&target.alias_types),
     };
     if global.config.is_none() && global.set.is_empty() {
         return Ok(Targets::Any(target(config::Settings::built_in_target()?)));

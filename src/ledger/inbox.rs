@@ -1,6 +1,6 @@
 //! What ingest hands to the ledger.
 
-use super::settle::FinalRow;
+use super::finals::FinalRow;
 use crate::event::{Event, Fault};
 use std::collections::BTreeMap;
 
@@ -65,7 +65,7 @@ pub struct Report {
     pub duplicates: u64,
     /// Records without a value.
     pub tombstones: u64,
-    /// Records that could not be read, and are new, by topic.
+    /// Records that could not be read and are new, by topic.
     pub quarantined: BTreeMap<String, u64>,
     /// Events that were final at once: rows of the alias table, and events for targets that are not configured.
     pub finals: Vec<FinalRow>,

@@ -1,11 +1,11 @@
 //! A batch of records becomes rows, in one transaction.
 
 use super::codec::{identity_hash, kind_code, pack_headers, state};
+use super::finals::FinalRow;
 use super::inbox::{Content, Incoming, Original, Place, Report};
-use super::merge::merge_lanes;
+use super::merge::{are_two_orders, merge_lanes, part_lane};
 use super::naming::{self, OrderKey, ThingKey};
 use super::save::{OutcomeRow, Tally, record_outcomes};
-use super::settle::FinalRow;
 use super::{Ledger, LedgerError, Targets};
 use crate::event::{AliasKind, AliasRow, Data, Event, Identity};
 use crate::outcome::{self, Final};
@@ -13,6 +13,7 @@ use crate::plan::names::{NameRow, Origin};
 use crate::plan::outcome::{Class, Reason, Status};
 use crate::plan::subject::{AliasTypes, Name};
 use chrono::{DateTime, Utc};
+use fail::fail_point;
 use sqlx::{Connection, PgConnection};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -43,7 +44,9 @@ impl Ledger {
             let mut connection = self.pool.acquire().await?;
             let mut transaction = connection.begin().await?;
             if let Some(report) = take_in(&mut transaction, batch, targets).await? {
+                fail_point!("intake-written");
                 transaction.commit().await?;
+                fail_point!("intake-committed");
                 return Ok(report);
             }
             transaction.rollback().await?;
@@ -179,6 +182,8 @@ async fn apply_aliases(
     }
     let keys = rows.iter().map(|(event, row)| OrderKey::alias(&event.event.envelope.target, &row.alias)).collect();
     let mut orders = naming::order_rows(db, &keys).await?;
+    let stood_for: BTreeMap<OrderKey, String> =
+        orders.iter().filter_map(|(key, row)| Some((key.clone(), row.bwp_id.clone()?))).collect();
     let mut changed: BTreeSet<OrderKey> = BTreeSet::new();
     for (event, row) in rows.iter().filter(|(_, row)| row.kind == AliasKind::Order) {
         let key = OrderKey::alias(&event.event.envelope.target, &row.alias);
@@ -194,9 +199,15 @@ async fn apply_aliases(
         if let (Some(one), Some(other)) = ends
             && one != other
         {
-            let (keep, gone) = (one.min(other), one.max(other));
-            merge_lanes(db, keep, gone).await?;
-            lanes.values_mut().filter(|lane| **lane == gone).for_each(|lane| *lane = keep);
+            if stood_for.get(key).is_some_and(|before| *before != id) || are_two_orders(db, one, other).await? {
+                let types = targets.get(&key.target).cloned().unwrap_or_default();
+                part_lane(db, one, other, key, &types).await?;
+                lanes.insert(key.clone(), other);
+            } else {
+                let (keep, gone) = (one.min(other), one.max(other));
+                merge_lanes(db, keep, gone).await?;
+                lanes.values_mut().filter(|lane| **lane == gone).for_each(|lane| *lane = keep);
+            }
         }
     }
     let written: Vec<(OrderKey, i64, NameRow)> =
@@ -261,14 +272,25 @@ async fn insert_work(
         }
     }
     write_work(db, &work).await?;
-    let due: BTreeSet<i64> = fresh.iter().filter_map(|event| lanes.get(&event.order).copied()).collect();
+    let due: BTreeSet<i64> = work.iter().filter(|row| row.3.is_none()).map(|row| row.0).collect();
+    let named: BTreeSet<i64> = fresh.iter().filter_map(|event| lanes.get(&event.order).copied()).collect();
+    let named: BTreeSet<i64> = named.difference(&due).copied().collect();
+    wake(db, due, named).await?;
+    Ok((outcomes, finals))
+}
+
+/// Makes lanes due that have got work, and those that have got a name and work that may have waited for it.
+async fn wake(db: &mut PgConnection, due: BTreeSet<i64>, named: BTreeSet<i64>) -> Result<(), LedgerError> {
     sqlx::query(
-        "UPDATE lane SET next_at = CASE WHEN is_leased THEN next_at ELSE now() END, is_dirty = is_leased WHERE id = ANY($1)",
+        "UPDATE lane SET next_at = CASE WHEN is_leased THEN next_at ELSE now() END, is_dirty = is_leased
+         WHERE id = ANY($1) OR (id = ANY($2) AND EXISTS (SELECT 1 FROM work w WHERE w.lane = lane.id AND w.state <> $3))",
     )
     .bind(due.into_iter().collect::<Vec<_>>())
+    .bind(named.into_iter().collect::<Vec<_>>())
+    .bind(state::DEAD)
     .execute(db)
     .await?;
-    Ok((outcomes, finals))
+    Ok(())
 }
 
 async fn write_work(db: &mut PgConnection, work: &[(i64, i64, &Fresh<'_>, Option<Reason>)]) -> Result<(), LedgerError> {
@@ -363,7 +385,7 @@ async fn revive(db: &mut PgConnection, repeated: &[Repeated<'_>]) -> Result<BTre
         .fetch_optional(&mut *db)
         .await?;
         let Some((lane, kind)) = lane else { continue };
-        super::settle::reopen(db, lane, kind).await?;
+        super::finals::reopen(db, lane, kind).await?;
         revived.insert((*place).clone());
     }
     Ok(revived)

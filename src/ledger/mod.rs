@@ -9,7 +9,8 @@
 //! | `naming` | names lead to lanes; rows of the alias table |
 //! | `merge` | two lanes turn out to be one order |
 //! | `claim`, `load` | due lanes are leased and loaded |
-//! | `settle`, `save` | what came of a lane's turn is written back, if the lease still stands |
+//! | `settle`, `write` | what came of a lane's turn is written back, if the lease still stands |
+//! | `finals`, `save` | events end: outcomes, dead letters, running totals |
 //! | `outbox` | outcomes wait for the publisher |
 //! | `totals`, `retention` | the accounting identity; what is dropped when |
 //!
@@ -19,6 +20,7 @@
 pub mod claim;
 mod codec;
 pub mod connect;
+pub mod finals;
 pub mod inbox;
 pub mod intake;
 mod load;
@@ -28,8 +30,9 @@ pub mod outbox;
 pub mod retention;
 mod save;
 pub mod settle;
-pub mod throttle;
+pub mod standing;
 pub mod totals;
+mod write;
 
 pub use claim::{ClaimRequest, Claimed};
 pub use connect::{Ledger, LedgerError};

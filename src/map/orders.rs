@@ -3,7 +3,7 @@
 use super::line::{Line, Status, Told};
 use crate::event::{Alias, AliasKind, AliasRow, Data};
 use crate::plan::effect::Effect;
-use crate::plan::lane::{Draft, Lane, Settled, Standing};
+use crate::plan::lane::{Draft, Lane, Live, Settled, Standing};
 use crate::plan::names::{NameRow, Origin};
 use crate::plan::outcome::{self, Reason};
 use crate::plan::rank::EventNo;
@@ -24,13 +24,14 @@ pub(super) struct Orders {
     pub(super) rules: Rules,
     lanes: BTreeMap<LaneNo, Lane>,
     by_name: HashMap<Name, LaneNo>,
+    merged: HashMap<LaneNo, LaneNo>,
     opened: LaneNo,
 }
 
 impl Orders {
     pub(super) fn new(rules: Rules, imported: &[AliasRow]) -> Orders {
-        let (lanes, by_name) = (BTreeMap::new(), HashMap::new());
-        let mut orders = Orders { rules, lanes, by_name, opened: 0 };
+        let (lanes, by_name, merged) = (BTreeMap::new(), HashMap::new(), HashMap::new());
+        let mut orders = Orders { rules, lanes, by_name, merged, opened: 0 };
         for row in imported {
             orders.offer(row, Origin::Import, DateTime::<Utc>::MIN_UTC);
         }
@@ -49,7 +50,10 @@ impl Orders {
 
     /// The lane of an order, opened where there is none.
     pub(super) fn lane_of(&mut self, name: &Name) -> LaneNo {
-        if let Some(no) = self.by_name.get(name) {
+        if let Some(mut no) = self.by_name.get(name) {
+            while let Some(next) = self.merged.get(no) {
+                no = next;
+            }
             return *no;
         }
         self.opened += 1;
@@ -99,8 +103,9 @@ impl Orders {
         let new = self.lane_of(&name);
         let types = self.rules.alias_types.clone();
         let Some(before) = self.lanes.get_mut(&old) else { return new };
-        let moved = before.events.extract_if(.., |_, live| types.name(AliasKind::Order, &live.event.data.order()) == name);
-        let events: BTreeMap<_, _> = moved.collect();
+        let own = |live: &Live| types.name(AliasKind::Order, &live.event.data.order()) == name;
+        let (events, others) = std::mem::take(&mut before.events).into_iter().partition(|(_, live)| own(live));
+        before.events = others;
         before.names.load(AliasKind::Order, alias.clone(), NameRow { bwp_id: None, ..row.clone() });
         let names = before.names.iter().filter(|(kind, _, _)| **kind != AliasKind::Order);
         let names: Vec<_> = names.map(|(kind, alias, row)| (*kind, alias.clone(), row.clone())).collect();
@@ -119,7 +124,7 @@ impl Orders {
         }
         let absorbed = self.lanes.remove(&other).unwrap_or_default();
         self.lane(no).absorb(absorbed);
-        self.by_name.values_mut().filter(|lane| **lane == other).for_each(|lane| *lane = no);
+        self.merged.insert(other, no);
         no
     }
 

@@ -51,7 +51,7 @@ pub fn plan_order(context: &Context, order_id: Option<&str>, wanted: &OrderWante
         news.add(Member::Payments, "payments", list);
         effect.payments = sent;
     }
-    news.plan(Effect::Order(effect), |fields| Entry::Order(fields))
+    news.plan(Effect::Order(effect), Entry::Order)
 }
 
 /// What is to be done for a line item.

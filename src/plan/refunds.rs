@@ -31,7 +31,7 @@ pub fn plan(context: &Context, name: &Name, wanted: &RefundWanted, held: &Refund
         }
     }
     match news(context, name, wanted, held, bwp_id, by_bwp) {
-        Err(plan) => plan,
+        Err(plan) => *plan,
         Ok(news) => entry(news, state.value, total.value, held, bwp_id),
     }
 }
@@ -52,7 +52,7 @@ fn news<'a>(
     held: &'a RefundHeld,
     bwp_id: Option<&str>,
     by_bwp: bool,
-) -> Result<News<'a>, Plan> {
+) -> Result<News<'a>, Box<Plan>> {
     let mut aliases: Vec<Alias> = Vec::new();
     let own = name.alias().filter(|_| bwp_id.is_none());
     let listed = wanted.aliases.iter().flat_map(|aliases| &aliases.value);

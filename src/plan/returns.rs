@@ -62,7 +62,7 @@ fn create(context: &Context, wanted: &ReturnWanted, state: ReturnState, aliases:
     };
     let lines = match context.lines(&lines.value) {
         Ok(lines) => lines,
-        Err(plan) => return plan,
+        Err(plan) => return *plan,
     };
     let items: Vec<Value> = lines
         .iter()
@@ -98,7 +98,7 @@ fn update(
     let identifier = match (bwp_id, name) {
         (Some(id), _) => json!({"id": id}),
         (None, Name::Bwp(id)) => json!({"id": id}),
-        (None, Name::Alias(alias)) => json!({"alias": json::alias(alias)}),
+        (None, Name::Alias(alias)) => json!({"alias": json::alias(still_held(alias, held))}),
     };
     entry.insert("returnIdentifier".to_owned(), identifier);
     if state != ReturnState::Created && !held.state.is_some_and(is_final) {
@@ -119,6 +119,12 @@ fn update(
     }
     let (mutation, step) = (Mutation::UpdateOrder, outstanding.clone());
     Plan::Send { mutation, entry: Entry::Return(Value::Object(entry)), effect: Effect::Return(effect), step, outstanding }
+}
+
+/// The alias that names a return now: its list may have been replaced since it was first named.
+fn still_held<'a>(alias: &'a Alias, held: &'a ReturnHeld) -> &'a Alias {
+    let others = held.aliases.as_ref().filter(|aliases| !aliases.contains(alias));
+    others.and_then(|aliases| aliases.first()).unwrap_or(alias)
 }
 
 fn nothing_new(context: &Context, wanted: &ReturnWanted, held: &ReturnHeld) -> Plan {

@@ -117,7 +117,7 @@ fn advance(context: &Context, shipment: &Shipment) -> Plan {
         _ => held.state.map(Place::of),
     };
     let reached = held.milestone.as_deref() == milestone.map(Milestone::as_str);
-    let step = match next(current, state.value, milestone.filter(|_| !reached)) {
+    let step = match next(current, state.value, milestone, reached) {
         Ok(Some(step)) => step,
         Ok(None) => return done("ALREADY_HELD", "Buy with Prime has already accepted where the shipment stands"),
         Err(message) if state.holder.is_some() => {
@@ -182,7 +182,12 @@ enum Step {
 }
 
 /// The step that comes next; a step from an unknown place is taken to be legal.
-fn next(current: Option<Place>, wanted: ShipmentState, milestone: Option<Milestone>) -> Result<Option<Step>, String> {
+fn next(
+    current: Option<Place>,
+    wanted: ShipmentState,
+    milestone: Option<Milestone>,
+    reached: bool,
+) -> Result<Option<Step>, String> {
     use Place::{Cancelled, Delivered, InTransit, Pending};
     let by_tracker = milestone == Some(Milestone::Delivered) && !matches!(wanted, ShipmentState::Cancelled(_));
     let wanted = if by_tracker { ShipmentState::Delivered } else { wanted };
@@ -201,7 +206,7 @@ fn next(current: Option<Place>, wanted: ShipmentState, milestone: Option<Milesto
             return Err(format!("the package is {} at Buy with Prime; it cannot become {}", at.as_str(), wanted.as_str()));
         }
     };
-    Ok(state.or_else(|| milestone.filter(|_| !by_tracker).map(Step::Tracker)))
+    Ok(state.or_else(|| milestone.filter(|_| !by_tracker && !reached).map(Step::Tracker)))
 }
 
 /// What a read has to show before the next step: where the package is, and that the last step has been taken.
@@ -280,7 +285,7 @@ fn send(context: &Context, shipment: &Shipment, id: String, current: Option<Plac
             {
                 let lines = match context.lines(&lines.value) {
                     Ok(lines) => lines,
-                    Err(plan) => return plan,
+                    Err(plan) => return *plan,
                 };
                 let amounts: Vec<Value> = lines.iter().map(|(id, n)| json::line_amount(id, n.unwrap_or(1))).collect();
                 fields.insert("packageInformationDetailsFor".to_owned(), json!({"orderLineItemAmounts": amounts}));

@@ -82,7 +82,7 @@ impl Context<'_> {
     }
 
     /// Buy with Prime's ids of lines, in their order, with the quantities.
-    pub fn lines(&self, lines: &[Line]) -> Result<Vec<(String, Option<u32>)>, Plan> {
+    pub fn lines(&self, lines: &[Line]) -> Result<Vec<(String, Option<u32>)>, Box<Plan>> {
         let mut found: Vec<(String, Option<u32>)> = Vec::with_capacity(lines.len());
         let mut needs = Vec::new();
         for (at, line) in lines.iter().enumerate() {
@@ -90,13 +90,13 @@ impl Context<'_> {
                 Ok(id) if found.iter().any(|(known, _)| *known == id) => {
                     let message = format!("line item {id} is named twice, under two names");
                     let reason = Reason::contradiction("DUPLICATE_LINE", message).at(format!("/data/lines/{at}"));
-                    return Err(Plan::Dead { reason, members: Members::from([super::wanted::Member::Lines]) });
+                    return Err(Box::new(Plan::Dead { reason, members: Members::from([super::wanted::Member::Lines]) }));
                 }
                 Ok(id) => found.push((id, line.quantity)),
                 Err(need) => needs.push(need),
             }
         }
-        if needs.is_empty() { Ok(found) } else { Err(self.missing(needs)) }
+        if needs.is_empty() { Ok(found) } else { Err(Box::new(self.missing(needs))) }
     }
 }
 

@@ -98,7 +98,7 @@ pub struct Need {
 }
 
 /// The alias types under which the merchant's own ids stand, by kind of thing.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AliasTypes {
     /// For orders.
     pub order: String,
@@ -124,6 +124,18 @@ impl Default for AliasTypes {
     }
 }
 
+impl From<&crate::config::AliasTypes> for AliasTypes {
+    fn from(types: &crate::config::AliasTypes) -> Self {
+        AliasTypes {
+            order: types.order.clone(),
+            line_item: types.line_item.clone(),
+            returns: types.return_.clone(),
+            refund: types.refund.clone(),
+            package: types.package.clone(),
+        }
+    }
+}
+
 impl AliasTypes {
     /// The alias type of one kind.
     pub fn of(&self, kind: AliasKind) -> &str {
@@ -143,12 +155,5 @@ impl AliasTypes {
             Reference::Alias(alias) => Name::Alias(alias.clone()),
             Reference::BwpId(id) => Name::Bwp(id.clone()),
         }
-    }
-}
-
-impl From<crate::config::AliasTypes> for AliasTypes {
-    fn from(types: crate::config::AliasTypes) -> AliasTypes {
-        let crate::config::AliasTypes { order, line_item, return_, refund, package } = types;
-        AliasTypes { order, line_item, returns: return_, refund, package }
     }
 }

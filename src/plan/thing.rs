@@ -26,7 +26,7 @@ pub struct Thing {
 
 /// What is known of a thing: the members of settled snapshots, and what Buy with Prime is known to hold.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "the kinds of things, each with its pair")]
+#[allow(missing_docs, clippy::large_enum_variant, reason = "the kinds of things, each with its pair; few are held at a time")]
 pub enum Known {
     Order { base: OrderWanted, held: OrderHeld },
     Line { base: LineWanted, held: LineHeld },

@@ -81,7 +81,7 @@ async fn an_answer_that_is_lost_is_read_and_not_sent_again() {
         shop.simulator.seed_order(order("322-ABC1-AAAAAA", "1001")).unwrap();
         shop.simulator.faults().one(Rule {
             when: When { operation: Some("updateOrder".into()), times: Some(1), ..When::default() },
-            apply: Some(apply.clone()),
+            apply: Some(apply),
             answer: Answer::Reset,
             ..Rule::default()
         });

@@ -9,6 +9,6 @@ mod many;
 mod merchant;
 mod service;
 mod shop;
-mod whole;
 #[path = "../support/mod.rs"]
 mod support;
+mod whole;

@@ -62,7 +62,7 @@ impl Shop {
     }
 
     pub fn targets(&self) -> Targets {
-        self.settings.targets.iter().map(|(name, target)| (name.clone(), target.alias_types.clone().into())).collect()
+        self.settings.targets.iter().map(|(name, target)| (name.clone(), (&target.alias_types).into())).collect()
     }
 
     pub fn start(&mut self) {

@@ -31,7 +31,8 @@ async fn an_event_becomes_a_mutation_and_an_outcome() {
     daemon.wait_ready().await;
     let refund = json!({"order": {"id": "1001"}, "refund": {"id": "RF-9"}, "state": "SUCCESS",
         "total": {"amount": "8.00", "currency": "USD"}});
-    let event = Event::new(Kind::Refund, "e-1", refund).with("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+    let event =
+        Event::new(Kind::Refund, "e-1", refund).with("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
     for envelope in Envelope::ALL {
         topics.publish(&event, envelope).await;
     }

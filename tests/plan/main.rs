@@ -1,0 +1,231 @@
+//! The planner's rules, each as a table of events and what becomes of them: no I/O, no clock.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod answers;
+mod documents;
+mod joining;
+mod orders;
+mod properties;
+mod refunds;
+mod returns;
+mod shipments;
+mod snapshots;
+
+use bwp_sync::config::{Coalesce, Environment, ReadFirst};
+use bwp_sync::event::{self, Alias, AliasKind, Reading};
+use bwp_sync::plan::answers::Postponed;
+use bwp_sync::plan::lane::{Draft, Live, Standing};
+use bwp_sync::plan::names::{NameRow, Origin};
+use bwp_sync::plan::outcome::{Class, Reason, Status};
+use bwp_sync::plan::rank::EventNo;
+use bwp_sync::plan::step::Question;
+use bwp_sync::plan::subject::AliasTypes;
+use bwp_sync::plan::{Lane, Next, Rules, Turn};
+use bwp_sync::prime::view::OrderView;
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// One order, played by hand.
+struct Bench {
+    lane: Lane,
+    rules: Rules,
+    now: DateTime<Utc>,
+    ended: BTreeMap<EventNo, (Status, Option<Reason>)>,
+    standings: BTreeMap<EventNo, Standing>,
+    taken: EventNo,
+}
+
+/// `waiting.read_interval` and the others, in minutes.
+const READ_INTERVAL: i64 = 15;
+const SANDBOX_INTERVAL: i64 = 5;
+
+impl Bench {
+    fn new() -> Bench {
+        let rules = Rules {
+            environment: Environment::Production,
+            alias_types: AliasTypes::default(),
+            coalesce: Coalesce::Order,
+            read_first: ReadFirst::Off,
+            read_interval: TimeDelta::minutes(READ_INTERVAL),
+            give_up_after: TimeDelta::hours(72),
+            sandbox_interval: TimeDelta::minutes(SANDBOX_INTERVAL),
+            request_timeout: TimeDelta::seconds(8),
+            retry_budget: TimeDelta::hours(24),
+            blind: false,
+        };
+        let now = "2025-03-02T00:00:00Z".parse().unwrap();
+        let mut bench = Bench { lane: Lane::default(), rules, now, ended: BTreeMap::new(), standings: BTreeMap::new(), taken: 0 };
+        for line in ["1", "2", "3"] {
+            bench.row(AliasKind::LineItem, "EXTERNAL_ITEM_ID", &format!("L-{line}"), Some(&format!("li-{line}")));
+        }
+        bench
+    }
+
+    fn sandbox() -> Bench {
+        let mut bench = Bench::new();
+        bench.rules.environment = Environment::Sandbox;
+        bench.row(AliasKind::Package, "EXTERNAL_ID", "P-1", Some("pk-1"));
+        bench
+    }
+
+    /// As `map` plays: no reads.
+    fn blind(mut self) -> Bench {
+        self.rules.blind = true;
+        self
+    }
+
+    fn row(&mut self, kind: AliasKind, alias_type: &str, id: &str, bwp_id: Option<&str>) {
+        let alias = Alias { alias_type: alias_type.into(), id: id.into() };
+        let row = NameRow { bwp_id: bwp_id.map(str::to_owned), origin: Origin::Topic, version: None, time: self.now };
+        self.lane.names.offer(kind, alias, row);
+    }
+
+    /// Takes in an event with a time of its own: `minute` decides what is newer where there is no version.
+    fn event_at(&mut self, minute: u32, kind: &str, mut data: Value) -> EventNo {
+        self.taken += 1;
+        data.as_object_mut().unwrap().entry("order").or_insert(json!({"id": "1001"}));
+        let event = json!({"specversion": "1.0", "source": "/oms", "id": format!("e-{}", self.taken), "type": format!("oms.{kind}.v1"),
+            "time": format!("2025-03-01T{:02}:{:02}:00Z", minute / 60, minute % 60), "data": data});
+        let Reading::Event(event) = event::read_structured(event.to_string().as_bytes()) else {
+            panic!("not an event: {event} {:?}", event::read_structured(event.to_string().as_bytes()))
+        };
+        self.lane.events.insert(self.taken, Live::new(self.taken, *event, &self.rules.alias_types));
+        self.taken
+    }
+
+    /// Takes in an event that is newer than those before.
+    fn event(&mut self, kind: &str, data: Value) -> EventNo {
+        self.event_at(u32::try_from(self.taken + 1).unwrap(), kind, data)
+    }
+
+    fn turn(&mut self) -> Next {
+        let Turn { settled, standings, next } = self.lane.turn(&self.rules, self.now);
+        for settled in settled {
+            assert!(self.ended.insert(settled.no, (settled.status, settled.reason)).is_none(), "{} ends twice", settled.no);
+        }
+        for (no, standing) in &standings {
+            let live = self.lane.events.get_mut(no).unwrap();
+            live.waiting_since = matches!(standing, Standing::Waiting(_)).then(|| live.waiting_since.unwrap_or(self.now));
+        }
+        self.standings = standings;
+        next
+    }
+
+    /// The next thing is a mutation; it is sent, and nothing is known of it yet.
+    fn begin(&mut self) -> Draft {
+        match self.turn() {
+            Next::Send(draft) => {
+                self.lane.begin(&draft, self.now);
+                *draft
+            }
+            other => panic!("not a mutation: {other:?}"),
+        }
+    }
+
+    /// The next thing is a mutation, and Buy with Prime accepts it. Returns its input.
+    fn sends(&mut self) -> Value {
+        let draft = self.begin();
+        self.lane.accepted(&OrderView::default(), self.now);
+        draft.variables["input"].clone()
+    }
+
+    /// The next thing is a read; it shows this. Returns what was asked.
+    fn reads(&mut self, order: Value) -> Vec<Question> {
+        match self.turn() {
+            Next::Read { questions, .. } => {
+                let view: OrderView = serde_json::from_value(order).unwrap();
+                self.lane.learn_from_read(&view, questions.clone(), &self.rules, self.now);
+                questions
+            }
+            other => panic!("not a read: {other:?}"),
+        }
+    }
+
+    /// Nothing is left to do now. Returns when to look again.
+    fn rests(&mut self) -> Option<DateTime<Utc>> {
+        match self.turn() {
+            Next::Rest { until } => until,
+            other => panic!("no rest: {other:#?}"),
+        }
+    }
+
+    /// Everything that is sent until the lane rests, each accepted: the inputs.
+    fn play(&mut self) -> Vec<Value> {
+        let mut inputs = Vec::new();
+        loop {
+            match self.turn() {
+                Next::Send(draft) => {
+                    self.lane.begin(&draft, self.now);
+                    self.lane.accepted(&OrderView::default(), self.now);
+                    inputs.push(draft.variables["input"].clone());
+                }
+                Next::Rest { .. } => return inputs,
+                read => panic!("{read:?}"),
+            }
+            assert!(inputs.len() < 50, "does not come to rest: {inputs:#?}");
+        }
+    }
+
+    /// Bytes left and no answer came.
+    fn lost(&mut self) {
+        self.unknown(false);
+    }
+
+    /// An answer came that does not tell.
+    fn unknown(&mut self, answered: bool) {
+        let reason = Reason::new(Class::Refused, "TIMEOUT", "no answer");
+        let now = self.now;
+        self.lane.unknown(&Postponed { reason, floor: None }, answered, now, |_| now);
+    }
+
+    fn refused(&mut self, code: &str) {
+        self.lane.refused(Reason::new(Class::Refused, code, "refused"), self.now);
+    }
+
+    fn pass(&mut self, time: TimeDelta) {
+        self.now += time;
+    }
+
+    fn status(&self, no: EventNo) -> Option<Status> {
+        self.ended.get(&no).map(|(status, _)| *status)
+    }
+
+    fn code(&self, no: EventNo) -> &str {
+        let reason = self.ended.get(&no).and_then(|(_, reason)| reason.as_ref());
+        reason.map_or("", |reason| &reason.code)
+    }
+
+    fn waits_for(&self, no: EventNo) -> Vec<String> {
+        match self.standings.get(&no) {
+            Some(Standing::Waiting(needs)) => needs.iter().map(|need| need.name.to_string()).collect(),
+            other => panic!("{no} does not wait: {other:?}, {:?}", self.ended.get(&no)),
+        }
+    }
+}
+
+fn usd(amount: &str) -> Value {
+    json!({"amount": amount, "currency": "USD"})
+}
+
+fn money(amount: &str) -> Value {
+    json!({"amount": amount.parse::<serde_json::Number>().unwrap(), "currencyCode": "USD"})
+}
+
+fn alias(alias_type: &str, id: &str) -> Value {
+    json!({"aliasType": alias_type, "aliasId": id})
+}
+
+fn line(id: &str, quantity: u32) -> Value {
+    json!({"line": {"id": id}, "quantity": quantity})
+}
+
+fn amounts(id: &str, quantity: u32) -> Value {
+    json!([{"lineItemId": {"lineItemId": id}, "amount": {"value": quantity}}])
+}
+
+/// What a test says of an event's data: the first with the members of the second laid over it.
+fn with(mut data: Value, more: Value) -> Value {
+    data.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    data
+}
