@@ -104,6 +104,8 @@ pub async fn run(
     loops.start("publish", hand_out(publish_settings(&settings), outbox, outcomes, health.clone(), publishing.clone()));
 
     let ended_early = tokio::select! {
+        // Loops end when it is told to stop: that comes first.
+        biased;
         () = stop.cancelled() => None,
         name = loops.first_ended() => Some(name),
     };

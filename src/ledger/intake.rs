@@ -5,9 +5,10 @@ use super::finals::FinalRow;
 use super::inbox::{Content, Incoming, Original, Place, Report};
 use super::merge::{are_two_orders, merge_lanes, part_lane};
 use super::naming::{self, OrderKey, ThingKey};
+use super::revive::{Repeated, revive};
 use super::save::{OutcomeRow, Tally, record_outcomes};
 use super::{Ledger, LedgerError, Targets};
-use crate::event::{AliasKind, AliasRow, Data, Event, Identity};
+use crate::event::{AliasKind, AliasRow, Data, Event};
 use crate::outcome::{self, Final};
 use crate::plan::names::{NameRow, Origin};
 use crate::plan::outcome::{Class, Reason, Status};
@@ -21,9 +22,6 @@ use uuid::Uuid;
 
 /// How often a batch is tried again because lanes were merged under it.
 const RESTARTS: usize = 10;
-
-/// The header that makes a dead letter, put back on its topic, a retry.
-const OUTCOME_ID: &str = "x-bwp-sync-outcome-id";
 
 /// An event that was not there before.
 struct Fresh<'a> {
@@ -71,28 +69,26 @@ async fn take_in(db: &mut PgConnection, batch: &[Incoming], targets: &Targets) -
     let Some(lanes) = lanes_of(db, &fresh, targets).await? else { return Ok(None) };
     let lanes = apply_aliases(db, &fresh, lanes, targets).await?;
     let (mut outcomes, finals) = insert_work(db, &fresh, &lanes, targets, now).await?;
-    let revived = revive(db, &repeated).await?;
+    let revived = revive(db, &repeated, targets, now).await?;
     report.new = fresh.len() as u64;
-    report.duplicates = repeated.len() as u64 - revived.len() as u64;
-    for (place, ..) in repeated.iter().filter(|(place, ..)| !revived.contains(*place)) {
-        tally.add("duplicate", &place.topic, 1);
+    report.duplicates = (repeated.len() - revived.places.len()) as u64;
+    for repeated in repeated.iter().filter(|repeated| !revived.places.contains(repeated.place)) {
+        tally.add("duplicate", &repeated.place.topic, 1);
     }
+    outcomes.extend(revived.outcomes);
     quarantine(db, batch, now, &mut report, &mut tally, &mut outcomes).await?;
     for row in &outcomes {
         tally.add("final", super::totals::kind_label(row.kind), 1);
     }
     report.finals = finals;
-    if !revived.is_empty() {
-        // A retry reopens an outcome; the record that asked for it is one that was read and has no outcome of its own.
-        tally.add("duplicate", "retry", revived.len() as i64);
-    }
+    report.finals.extend(revived.finals);
+    // A retry reopens an outcome; the record that asked for it is one that was read and has no outcome of its own.
+    tally.add("duplicate", "retry", revived.places.len() as i64);
     record_outcomes(db, &outcomes, now).await?;
     tally.write(db).await?;
-    report.is_work_due = !fresh.is_empty() || !revived.is_empty();
+    report.is_work_due = !fresh.is_empty() || !revived.places.is_empty();
     Ok(Some(report))
 }
-
-type Repeated<'a> = (&'a Place, &'a Identity, Uuid, &'a Original);
 
 /// Parts the events of a batch into new ones and those that were there before, within the batch or ever.
 async fn sort_out<'a>(
@@ -108,7 +104,7 @@ async fn sort_out<'a>(
         let Content::Event { event, original } = &incoming.content else { continue };
         let hash = identity_hash(&event.envelope.identity);
         if !hashes.insert(hash) {
-            repeated.push((&incoming.place, &event.envelope.identity, hash, original));
+            repeated.push(Repeated { place: &incoming.place, event, original, hash });
             continue;
         }
         let types = targets.get(&event.envelope.target).unwrap_or(&fallback);
@@ -125,7 +121,12 @@ async fn sort_out<'a>(
             .await?;
     let new: BTreeSet<Uuid> = new.into_iter().collect();
     let (fresh, old): (Vec<Fresh>, Vec<Fresh>) = candidates.into_iter().partition(|event| new.contains(&event.hash));
-    repeated.extend(old.into_iter().map(|old| (old.place, &old.event.envelope.identity, old.hash, old.original)));
+    repeated.extend(old.into_iter().map(|old| Repeated {
+        place: old.place,
+        event: old.event,
+        original: old.original,
+        hash: old.hash,
+    }));
     Ok((fresh, repeated))
 }
 
@@ -322,7 +323,7 @@ async fn write_work(db: &mut PgConnection, work: &[(i64, i64, &Fresh<'_>, Option
     Ok(())
 }
 
-fn final_row(event: &Event, status: Status, reason: &Reason) -> FinalRow {
+pub(super) fn final_row(event: &Event, status: Status, reason: &Reason) -> FinalRow {
     FinalRow {
         kind: event.envelope.kind,
         status,
@@ -336,7 +337,7 @@ fn final_row(event: &Event, status: Status, reason: &Reason) -> FinalRow {
     }
 }
 
-fn unknown_target(event: &Event) -> Reason {
+pub(super) fn unknown_target(event: &Event) -> Reason {
     let message =
         format!("target {} is not configured; add targets.{0} or correct the event, then retry it", event.envelope.target);
     Reason::new(Class::Configuration, "UNKNOWN_TARGET", message).at("/target")
@@ -363,32 +364,6 @@ fn outcome_row(event: &Fresh, lane: i64, no: i64, status: Status, reason: Reason
         dead: (status == Status::Dead).then(|| (event.place.clone(), event.original.clone())),
         reason: Some(reason),
     }
-}
-
-/// Retries dead events whose letter came back with the id of their present outcome. Gives the places of those letters.
-async fn revive(db: &mut PgConnection, repeated: &[Repeated<'_>]) -> Result<BTreeSet<Place>, LedgerError> {
-    let mut revived = BTreeSet::new();
-    for (place, identity, hash, original) in repeated {
-        let header = original.headers.iter().rev().find(|(name, _)| name == OUTCOME_ID).and_then(|(_, value)| value.as_deref());
-        let number = header.and_then(|header| std::str::from_utf8(header).ok()).and_then(|id| {
-            id.rsplit_once('#')?.1.parse::<i32>().ok().filter(|number| outcome::outcome_id(identity, *number) == id)
-        });
-        let Some(number) = number else { continue };
-        let lane: Option<(i64, i16)> = sqlx::query_as(
-            "UPDATE work SET state = $1, progress = NULL, died = NULL, waiting_since = NULL, waits_for = NULL
-             WHERE hash = $2 AND state = $3 AND outcomes = $4 RETURNING lane, kind",
-        )
-        .bind(state::QUEUED)
-        .bind(hash)
-        .bind(state::DEAD)
-        .bind(number)
-        .fetch_optional(&mut *db)
-        .await?;
-        let Some((lane, kind)) = lane else { continue };
-        super::finals::reopen(db, lane, kind).await?;
-        revived.insert((*place).clone());
-    }
-    Ok(revived)
 }
 
 /// Keeps what could not be read, once for each place.

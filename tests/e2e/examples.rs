@@ -141,10 +141,8 @@ fn seed(example: &Example) -> OrderSeed {
     let identifier = &example.expected[0]["orderIdentifier"];
     let mut seed = match identifier["orderId"].as_str() {
         Some(id) => OrderSeed::new(id),
-        None => OrderSeed::new("B-1").alias(
-            identifier["alias"]["aliasType"].as_str().unwrap(),
-            identifier["alias"]["aliasId"].as_str().unwrap(),
-        ),
+        None => OrderSeed::new("B-1")
+            .alias(identifier["alias"]["aliasType"].as_str().unwrap(), identifier["alias"]["aliasId"].as_str().unwrap()),
     };
     let mut lines = BTreeSet::new();
     inputs().for_each(|input| collect(input, "lineItemId", &mut lines));
@@ -246,7 +244,8 @@ fn strip(value: &mut Value) {
         Value::Object(members) => {
             let is_line_of_return = members.contains_key("returnFor");
             members.retain(|name, _| {
-                !["createdAt", "updatedAt", "occurredAt", "accepted"].contains(&name.as_str()) && !(is_line_of_return && name == "id")
+                !["createdAt", "updatedAt", "occurredAt", "accepted"].contains(&name.as_str())
+                    && !(is_line_of_return && name == "id")
             });
             members.values_mut().for_each(strip);
         }
