@@ -1,10 +1,12 @@
 //! bwp-sync keeps Amazon Buy with Prime true to a merchant's own order management system.
 #![deny(missing_docs)]
 
+pub mod backoff;
 pub mod cli;
 pub mod config;
 pub mod dispatch;
 pub mod event;
+pub mod kafka;
 pub mod ledger;
 pub mod ops;
 pub mod plan;
