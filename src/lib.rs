@@ -6,6 +6,7 @@ pub mod cli;
 pub mod config;
 pub mod dispatch;
 pub mod event;
+pub mod ingest;
 pub mod kafka;
 pub mod ledger;
 pub mod ops;
