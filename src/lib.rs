@@ -12,6 +12,7 @@ pub mod ledger;
 pub mod ops;
 pub mod plan;
 pub mod prime;
+pub mod publish;
 
 /// The version of the program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
