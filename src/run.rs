@@ -103,6 +103,7 @@ pub async fn run(
     loops.start("publish", hand_out(publish_settings(&settings), outbox, outcomes, health.clone(), publishing.clone()));
 
     let ended_early = tokio::select! {
+        biased;
         () = stop.cancelled() => None,
         name = loops.first_ended() => Some(name),
     };

@@ -65,7 +65,7 @@ impl Ledger {
         &self,
         request: &ClaimRequest,
         targets: &Targets,
-        mut decide: impl FnMut(&str, &mut Lane, DateTime<Utc>) -> Turn + Send,
+        mut decide: impl FnMut(&mut Lane, DateTime<Utc>) -> Turn + Send,
     ) -> Result<Claims, LedgerError> {
         let began = Instant::now();
         let mut connection = self.pool.acquire().await?;
@@ -100,7 +100,7 @@ impl Ledger {
         let mut claims = Claims { looked_at: heads.len(), ..Claims::default() };
         let mut writes = Vec::with_capacity(heads.len());
         for (head, (mut lane, before)) in heads.into_iter().zip(loaded) {
-            let turn = decide(&head.target, &mut lane, now);
+            let turn = decide(&mut lane, now);
             let release = Release::of(&turn.next, request.lease);
             let written = Written::of(&head, &mut lane, &before, &turn, release, now)?;
             if matches!(turn.next, Next::Send(_) | Next::Read { .. }) {
