@@ -22,7 +22,7 @@ CREATE TABLE lane (
     memo        jsonb,                   -- open intents, questions asked: what the lane remembers between turns
     merged_into bigint
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 1);
-CREATE INDEX lane_due ON lane (next_at) WHERE next_at IS NOT NULL;
+CREATE INDEX lane_due ON lane (target, next_at) WHERE next_at IS NOT NULL;
 CREATE INDEX lane_flight ON lane (id) WHERE flight <> '{}';
 
 -- Every name of an order leads to its lane: identity and the alias table's rows of orders in one.
@@ -150,10 +150,13 @@ CREATE TABLE cursor (
 );
 INSERT INTO cursor (name, xid, seq) VALUES ('outcomes', '0', 0);
 
--- Until when a target asked not to be called: a Retry-After, seen by every replica.
-CREATE TABLE throttle (
-    target     text PRIMARY KEY,
-    not_before timestamptz NOT NULL
+-- What the replicas have to agree on about a target.
+CREATE TABLE target (
+    name        text PRIMARY KEY,
+    alias_types jsonb,                   -- under which events were taken in: they must not change while any of them waits
+    not_before  timestamptz,             -- a Retry-After
+    open_since  timestamptz,             -- the breaker is open
+    open_for    interval NOT NULL DEFAULT '0' -- for how long it was open before: time that no event is charged for
 );
 
 -- What operators did: who, when, what, why.

@@ -6,12 +6,16 @@ pub mod cli;
 pub mod config;
 pub mod dispatch;
 pub mod event;
+pub mod ingest;
+pub mod kafka;
 pub mod ledger;
 pub mod map;
 pub mod ops;
 pub mod outcome;
 pub mod plan;
 pub mod prime;
+pub mod publish;
+pub mod run;
 pub mod tend;
 
 /// The version of the program.

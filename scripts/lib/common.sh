@@ -58,6 +58,8 @@ postgres_bin() {
   found=$(
     for dir in /usr/lib/postgresql/*/bin /usr/pgsql-*/bin "$(dirname "$(command -v initdb || true)")"; do
       [[ -x $dir/initdb && -x $dir/pg_ctl && -x $dir/postgres ]] || continue
+      # Links in a folder of the PATH may be there for some of the programs only.
+      dir=$(dirname "$(readlink -f "$dir/initdb")")
       printf '%s %s\n' "$("$dir/postgres" --version | grep -oE '[0-9]+' | head -n 1)" "$dir"
     done | sort -rn | head -n 1
   )

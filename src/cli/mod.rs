@@ -6,6 +6,7 @@
 mod check;
 pub mod map;
 mod output;
+mod run;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -85,6 +86,12 @@ impl Global {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Runs the daemon until SIGTERM: reads the topics, calls Buy with Prime, records and publishes every outcome.
+    ///
+    /// Exits 0 when everything in flight was finished within shutdown.grace, and 1 where the grace ended first.
+    Run,
+    /// Applies the pending migrations of the ledger's schema, as its owner.
+    Migrate,
     /// Checks the configuration and prints what is in force, with the source of every value and the secrets masked.
     ///
     /// Looks at nothing else: no network, no database. Exits 2 where the start would be refused.
@@ -97,6 +104,8 @@ pub enum Command {
 pub fn main() -> ExitCode {
     let Cli { global, command } = Cli::parse();
     let outcome = match command {
+        Command::Run => run::run(&global),
+        Command::Migrate => run::migrate(&global),
         Command::Check => check::run(&global),
         Command::Map(args) => map::run(&global, &args),
     };

@@ -47,23 +47,21 @@ pub fn apply(lane: &mut Lane, next: &Next, exchange: &Exchange, judgement: &Judg
 fn sent(lane: &mut Lane, exchange: &Exchange, judgement: &Judgement, moment: &Moment) {
     let now = moment.now;
     let reason = Reason::new(Class::Refused, &judgement.code, judgement.message.clone());
-    let floor = floor(judgement, moment);
+    let postponed = Postponed { reason: reason.clone(), floor: floor(judgement, moment) };
     let due = |failures| moment.schedule.due(failures, now, moment.jitter);
     match judgement.verdict {
         Verdict::Delivered => match view(exchange) {
             Some(view) => lane.accepted(view, now),
-            None => lane.unknown(&Postponed { reason, floor }, true, now, due),
+            None => lane.unknown(&postponed, true, now, due),
         },
         Verdict::Refused => lane.refused(reason, now),
         Verdict::AlreadyExists | Verdict::CheckState => lane.refused_perhaps_done(reason, now),
         Verdict::OrderUnknown => lane.order_unknown(now),
         Verdict::Credentials | Verdict::TargetDown => lane.withdraw(),
         Verdict::Retry if !exchange.sent() => lane.withdraw(),
-        Verdict::Retry | Verdict::Throttled => lane.postponed(&Postponed { reason, floor }, now, due),
-        Verdict::NotYet => lane.postponed(&Postponed { reason, floor }, now, |_| now + moment.rules.sandbox_interval),
-        Verdict::Unknown => {
-            lane.unknown(&Postponed { reason, floor }, matches!(exchange, Exchange::Answered { .. }), now, due);
-        }
+        Verdict::Retry | Verdict::Throttled => lane.postponed(&postponed, now, due),
+        Verdict::NotYet => lane.postponed(&postponed, now, |_| now + moment.rules.sandbox_interval),
+        Verdict::Unknown => lane.unknown(&postponed, matches!(exchange, Exchange::Answered { .. }), now, due),
     }
 }
 

@@ -12,6 +12,7 @@ use crate::plan::{Next, Turn};
 use crate::prime::documents::Operation;
 use crate::prime::exchange::{Exchange, NotSent};
 use chrono::{DateTime, TimeDelta, Utc};
+use fail::fail_point;
 use std::time::Instant;
 
 /// Makes the attempt, and says what is to be written. It always ends by `dispatch.request_timeout` after the claim.
@@ -27,7 +28,9 @@ pub async fn attempt(dispatcher: &Dispatcher, mut claimed: Claimed) -> Settlemen
         Next::Rest { .. } => return Settlement { turn: rest(), release: Release::Never, claimed },
     };
     let called = Instant::now();
+    fail_point!("attempt-begins");
     let exchange = target.client.call(operation, &variables, deadline).await;
+    fail_point!("attempt-answered");
     metrics::CALL_SECONDS.observe(called.elapsed());
     let judgement = judge(operation, &exchange, &Overrides::new());
     metrics::ATTEMPTS.add(&[judgement.verdict.name()], 1);

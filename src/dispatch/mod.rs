@@ -115,7 +115,7 @@ impl Dispatcher {
             if limit == 0 {
                 continue;
             }
-            let request = ClaimRequest { targets: vec![name.clone()], limit, lease: self.lease };
+            let request = ClaimRequest { target: name.clone(), limit, lease: self.lease };
             let timeout = TimeDelta::from_std(self.request_timeout).unwrap_or_default();
             let claims = self
                 .ledger

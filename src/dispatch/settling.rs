@@ -2,7 +2,8 @@
 
 use super::Dispatcher;
 use crate::backoff;
-use crate::ledger::settle::{FinalRow, Release, Settlement};
+use crate::ledger::finals::FinalRow;
+use crate::ledger::settle::{Release, Settlement};
 use crate::ops::lifecycle::Health;
 use crate::ops::metrics;
 use std::time::Instant;

@@ -1,19 +1,22 @@
 //! Due lanes are leased: chosen by lane and not by event, so that a lane's backlog does not make it dearer.
 
+use super::finals::FinalRow;
 use super::load::{Before, Head, load};
-use super::settle::{Release, Written, write_lanes};
+use super::settle::Release;
+use super::write::{Written, write_lanes};
 use super::{Ledger, LedgerError, Targets};
 use crate::plan::lane::Lane;
 use crate::plan::turn::{Next, Turn};
 use chrono::{DateTime, Utc};
+use fail::fail_point;
 use sqlx::{Connection, Row};
 use std::time::{Duration, Instant};
 
 /// What is asked for.
 #[derive(Debug, Clone)]
 pub struct ClaimRequest {
-    /// Targets that may be called now.
-    pub targets: Vec<String>,
+    /// The target that may be called now.
+    pub target: String,
     /// At most so many lanes.
     pub limit: usize,
     /// For how long.
@@ -49,7 +52,7 @@ pub struct Claims {
     /// Lanes that were looked at, whether or not they had anything to do.
     pub looked_at: usize,
     /// What became final on the way.
-    pub finals: Vec<super::settle::FinalRow>,
+    pub finals: Vec<FinalRow>,
 }
 
 impl Ledger {
@@ -69,10 +72,10 @@ impl Ledger {
         let mut transaction = connection.begin().await?;
         let rows = sqlx::query(
             "SELECT id, lease_no, target, bwp_id, memo::text, now() FROM lane
-             WHERE next_at <= now() AND target = ANY($1)
+             WHERE target = $1 AND next_at <= now()
              ORDER BY next_at LIMIT $2 FOR UPDATE SKIP LOCKED",
         )
-        .bind(&request.targets)
+        .bind(&request.target)
         .bind(i64::try_from(request.limit).unwrap_or(i64::MAX))
         .fetch_all(&mut *transaction)
         .await?;
@@ -109,7 +112,9 @@ impl Ledger {
             writes.push(written);
         }
         claims.finals = write_lanes(&mut transaction, writes, now).await?;
+        fail_point!("claim-written");
         transaction.commit().await?;
+        fail_point!("claim-committed");
         Ok(claims)
     }
 }

@@ -1,6 +1,8 @@
 //! What ingest hands to the ledger.
 
+use super::finals::FinalRow;
 use crate::event::{Event, Fault};
+use std::collections::BTreeMap;
 
 /// Where a record stood on Kafka.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -54,7 +56,7 @@ pub enum Content {
     },
 }
 
-/// What became of a batch, by topic where it is counted by topic.
+/// What became of a batch.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
     /// Events that are new.
@@ -63,8 +65,10 @@ pub struct Report {
     pub duplicates: u64,
     /// Records without a value.
     pub tombstones: u64,
-    /// Records that could not be read, and are new.
-    pub quarantined: u64,
+    /// Records that could not be read and are new, by topic.
+    pub quarantined: BTreeMap<String, u64>,
+    /// Events that were final at once: rows of the alias table, and events for targets that are not configured.
+    pub finals: Vec<FinalRow>,
     /// Whether any lane became due.
     pub is_work_due: bool,
 }

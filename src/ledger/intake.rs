@@ -1,8 +1,9 @@
 //! A batch of records becomes rows, in one transaction.
 
 use super::codec::{identity_hash, kind_code, pack_headers, state};
+use super::finals::FinalRow;
 use super::inbox::{Content, Incoming, Original, Place, Report};
-use super::merge::merge_lanes;
+use super::merge::{are_two_orders, merge_lanes, part_lane};
 use super::naming::{self, OrderKey, ThingKey};
 use super::save::{OutcomeRow, Tally, record_outcomes};
 use super::{Ledger, LedgerError, Targets};
@@ -12,8 +13,10 @@ use crate::plan::names::{NameRow, Origin};
 use crate::plan::outcome::{Class, Reason, Status};
 use crate::plan::subject::{AliasTypes, Name};
 use chrono::{DateTime, Utc};
+use fail::fail_point;
 use sqlx::{Connection, PgConnection};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 use uuid::Uuid;
 
 /// How often a batch is tried again because lanes were merged under it.
@@ -41,7 +44,9 @@ impl Ledger {
             let mut connection = self.pool.acquire().await?;
             let mut transaction = connection.begin().await?;
             if let Some(report) = take_in(&mut transaction, batch, targets).await? {
+                fail_point!("intake-written");
                 transaction.commit().await?;
+                fail_point!("intake-committed");
                 return Ok(report);
             }
             transaction.rollback().await?;
@@ -65,7 +70,7 @@ async fn take_in(db: &mut PgConnection, batch: &[Incoming], targets: &Targets) -
     let (fresh, repeated) = sort_out(db, batch, targets).await?;
     let Some(lanes) = lanes_of(db, &fresh, targets).await? else { return Ok(None) };
     let lanes = apply_aliases(db, &fresh, lanes, targets).await?;
-    let mut outcomes = insert_work(db, &fresh, &lanes, targets, now).await?;
+    let (mut outcomes, finals) = insert_work(db, &fresh, &lanes, targets, now).await?;
     let revived = revive(db, &repeated).await?;
     report.new = fresh.len() as u64;
     report.duplicates = repeated.len() as u64 - revived.len() as u64;
@@ -76,6 +81,7 @@ async fn take_in(db: &mut PgConnection, batch: &[Incoming], targets: &Targets) -
     for row in &outcomes {
         tally.add("final", super::totals::kind_label(row.kind), 1);
     }
+    report.finals = finals;
     if !revived.is_empty() {
         // A retry reopens an outcome; the record that asked for it is one that was read and has no outcome of its own.
         tally.add("duplicate", "retry", revived.len() as i64);
@@ -176,6 +182,8 @@ async fn apply_aliases(
     }
     let keys = rows.iter().map(|(event, row)| OrderKey::alias(&event.event.envelope.target, &row.alias)).collect();
     let mut orders = naming::order_rows(db, &keys).await?;
+    let stood_for: BTreeMap<OrderKey, String> =
+        orders.iter().filter_map(|(key, row)| Some((key.clone(), row.bwp_id.clone()?))).collect();
     let mut changed: BTreeSet<OrderKey> = BTreeSet::new();
     for (event, row) in rows.iter().filter(|(_, row)| row.kind == AliasKind::Order) {
         let key = OrderKey::alias(&event.event.envelope.target, &row.alias);
@@ -191,9 +199,15 @@ async fn apply_aliases(
         if let (Some(one), Some(other)) = ends
             && one != other
         {
-            let (keep, gone) = (one.min(other), one.max(other));
-            merge_lanes(db, keep, gone).await?;
-            lanes.values_mut().filter(|lane| **lane == gone).for_each(|lane| *lane = keep);
+            if stood_for.get(key).is_some_and(|before| *before != id) || are_two_orders(db, one, other).await? {
+                let types = targets.get(&key.target).cloned().unwrap_or_default();
+                part_lane(db, one, other, key, &types).await?;
+                lanes.insert(key.clone(), other);
+            } else {
+                let (keep, gone) = (one.min(other), one.max(other));
+                merge_lanes(db, keep, gone).await?;
+                lanes.values_mut().filter(|lane| **lane == gone).for_each(|lane| *lane = keep);
+            }
         }
     }
     let written: Vec<(OrderKey, i64, NameRow)> =
@@ -230,15 +244,15 @@ async fn insert_work(
     lanes: &BTreeMap<OrderKey, i64>,
     targets: &Targets,
     now: DateTime<Utc>,
-) -> Result<Vec<OutcomeRow>, LedgerError> {
+) -> Result<(Vec<OutcomeRow>, Vec<FinalRow>), LedgerError> {
     if fresh.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Default::default());
     }
     let numbers: Vec<i64> = sqlx::query_scalar("SELECT nextval('event_no') FROM generate_series(1, $1)")
         .bind(fresh.len() as i64)
         .fetch_all(&mut *db)
         .await?;
-    let mut outcomes = Vec::new();
+    let (mut outcomes, mut finals) = (Vec::new(), Vec::new());
     let mut work: Vec<(i64, i64, &Fresh, Option<Reason>)> = Vec::new();
     for (event, no) in fresh.iter().zip(numbers) {
         let Some(lane) = lanes.get(&event.order).copied() else { continue };
@@ -246,9 +260,11 @@ async fn insert_work(
         match (unknown, &event.event.data) {
             (None, Data::Alias(_)) => {
                 let reason = Reason::new(Class::Nothing, "ALIAS_STORED", "the row is in the alias table");
+                finals.push(final_row(event.event, Status::NothingToSend, &reason));
                 outcomes.push(outcome_row(event, lane, no, Status::NothingToSend, reason, now));
             }
             (Some(reason), _) => {
+                finals.push(final_row(event.event, Status::Dead, &reason));
                 outcomes.push(outcome_row(event, lane, no, Status::Dead, reason.clone(), now));
                 work.push((lane, no, event, Some(reason)));
             }
@@ -256,14 +272,25 @@ async fn insert_work(
         }
     }
     write_work(db, &work).await?;
-    let due: BTreeSet<i64> = fresh.iter().filter_map(|event| lanes.get(&event.order).copied()).collect();
+    let due: BTreeSet<i64> = work.iter().filter(|row| row.3.is_none()).map(|row| row.0).collect();
+    let named: BTreeSet<i64> = fresh.iter().filter_map(|event| lanes.get(&event.order).copied()).collect();
+    let named: BTreeSet<i64> = named.difference(&due).copied().collect();
+    wake(db, due, named).await?;
+    Ok((outcomes, finals))
+}
+
+/// Makes lanes due that have got work, and those that have got a name and work that may have waited for it.
+async fn wake(db: &mut PgConnection, due: BTreeSet<i64>, named: BTreeSet<i64>) -> Result<(), LedgerError> {
     sqlx::query(
-        "UPDATE lane SET next_at = CASE WHEN is_leased THEN next_at ELSE now() END, is_dirty = is_leased WHERE id = ANY($1)",
+        "UPDATE lane SET next_at = CASE WHEN is_leased THEN next_at ELSE now() END, is_dirty = is_leased
+         WHERE id = ANY($1) OR (id = ANY($2) AND EXISTS (SELECT 1 FROM work w WHERE w.lane = lane.id AND w.state <> $3))",
     )
     .bind(due.into_iter().collect::<Vec<_>>())
+    .bind(named.into_iter().collect::<Vec<_>>())
+    .bind(state::DEAD)
     .execute(db)
     .await?;
-    Ok(outcomes)
+    Ok(())
 }
 
 async fn write_work(db: &mut PgConnection, work: &[(i64, i64, &Fresh<'_>, Option<Reason>)]) -> Result<(), LedgerError> {
@@ -293,6 +320,20 @@ async fn write_work(db: &mut PgConnection, work: &[(i64, i64, &Fresh<'_>, Option
     .execute(db)
     .await?;
     Ok(())
+}
+
+fn final_row(event: &Event, status: Status, reason: &Reason) -> FinalRow {
+    FinalRow {
+        kind: event.envelope.kind,
+        status,
+        reason: Some(reason.clone()),
+        entity: outcome::entity(event).0,
+        traceparent: event.envelope.traceparent.clone(),
+        age: Duration::ZERO,
+        identity: event.envelope.identity.clone(),
+        order: event.data.order().id().to_owned(),
+        attempts: 0,
+    }
 }
 
 fn unknown_target(event: &Event) -> Reason {
@@ -344,7 +385,7 @@ async fn revive(db: &mut PgConnection, repeated: &[Repeated<'_>]) -> Result<BTre
         .fetch_optional(&mut *db)
         .await?;
         let Some((lane, kind)) = lane else { continue };
-        super::settle::reopen(db, lane, kind).await?;
+        super::finals::reopen(db, lane, kind).await?;
         revived.insert((*place).clone());
     }
     Ok(revived)
@@ -381,7 +422,7 @@ async fn quarantine(
             tally.add("duplicate", &place.topic, 1);
             continue;
         }
-        report.quarantined += 1;
+        *report.quarantined.entry(place.topic.clone()).or_default() += 1;
         let order = fault.envelope.order.as_ref().map(|order| order.id().as_bytes().to_vec());
         outcomes.push(OutcomeRow {
             lane: None,

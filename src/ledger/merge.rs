@@ -5,11 +5,13 @@
 //! nothing before the order has been read.
 
 use super::LedgerError;
-use super::codec::alias_kind_code;
+use super::codec::{alias_kind_code, origin_code};
 use super::load::{Head, load};
 use super::naming::{self, OrderKey, write_thing_rows};
+use crate::event::AliasKind;
 use crate::plan::lane::Memo;
-use crate::plan::names::NameRow;
+use crate::plan::names::{NameRow, Origin};
+use crate::plan::subject::AliasTypes;
 use sqlx::{PgConnection, Row};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,7 +35,7 @@ pub async fn tie_lanes(db: &mut PgConnection, learned: &[(OrderKey, i64, Option<
         let mine = follow(&moved, *lane);
         let theirs = found.get(key).map(|lane| follow(&moved, *lane));
         let lane = match theirs {
-            Some(theirs) if theirs != mine => {
+            Some(theirs) if theirs != mine && !are_two_orders(db, mine, theirs).await? => {
                 let (keep, gone) = (mine.min(theirs), mine.max(theirs));
                 // The other lane is not locked yet; a deadlock with one who does the same is rolled back and tried again.
                 naming::lock_lanes(db, &BTreeSet::from([theirs])).await?;
@@ -63,6 +65,63 @@ pub async fn tie_lanes(db: &mut PgConnection, learned: &[(OrderKey, i64, Option<
     .bind(bare.values().map(|lane| follow(&moved, *lane)).collect::<Vec<_>>())
     .execute(db)
     .await?;
+    Ok(())
+}
+
+/// Whether two lanes are known to be different orders at Buy with Prime.
+pub async fn are_two_orders(db: &mut PgConnection, one: i64, other: i64) -> Result<bool, LedgerError> {
+    let ids: Vec<String> = sqlx::query_scalar("SELECT DISTINCT bwp_id FROM lane WHERE id IN ($1, $2) AND bwp_id IS NOT NULL")
+        .bind(one)
+        .bind(other)
+        .fetch_all(db)
+        .await?;
+    Ok(ids.len() == 2)
+}
+
+/// A name no longer stands for the order that it stood for: it leads to another lane from now on, with the events that used it and
+/// the merchant's own rows. What is in flight goes on. Both lanes' rows are locked.
+pub async fn part_lane(db: &mut PgConnection, old: i64, new: i64, key: &OrderKey, types: &AliasTypes) -> Result<(), LedgerError> {
+    let memo: Option<String> =
+        sqlx::query_scalar("SELECT memo::text FROM lane WHERE id = $1").bind(old).fetch_one(&mut *db).await?;
+    let memo: Memo = memo.map(|memo| serde_json::from_str(&memo)).transpose()?.unwrap_or_default();
+    let head = Head { id: old, lease_no: 0, target: key.target.clone(), bwp_id: None, memo };
+    let targets = BTreeMap::from([(key.target.clone(), types.clone())]);
+    let Some((lane, _)) = load(db, &[head], &targets).await?.pop() else { return Ok(()) };
+    let moved: Vec<i64> = lane
+        .events
+        .iter()
+        .filter(|(no, live)| {
+            let name = types.name(AliasKind::Order, &live.event.data.order());
+            OrderKey::new(&key.target, &name) == *key && !lane.is_in_intent(**no)
+        })
+        .map(|(no, _)| *no)
+        .collect();
+    sqlx::query("UPDATE work SET lane = $1 WHERE lane = $2 AND no = ANY($3)")
+        .bind(new)
+        .bind(old)
+        .bind(moved)
+        .execute(&mut *db)
+        .await?;
+    sqlx::query("UPDATE order_name SET lane = $1 WHERE (target, alias_type, id) = ($2, $3, $4)")
+        .bind(new)
+        .bind(&key.target)
+        .bind(&key.alias_type)
+        .bind(&key.id)
+        .execute(&mut *db)
+        .await?;
+    sqlx::query(
+        "INSERT INTO name SELECT $1, kind, alias_type, id, bwp_id, origin, version, said_at FROM name
+         WHERE lane = $2 AND origin < $3 ON CONFLICT DO NOTHING",
+    )
+    .bind(new)
+    .bind(old)
+    .bind(origin_code(Origin::Bwp))
+    .execute(&mut *db)
+    .await?;
+    sqlx::query("UPDATE lane SET next_at = CASE WHEN is_leased THEN next_at ELSE now() END, is_dirty = is_leased WHERE id = $1")
+        .bind(new)
+        .execute(db)
+        .await?;
     Ok(())
 }
 

@@ -9,7 +9,8 @@
 //! | `naming` | names lead to lanes; rows of the alias table |
 //! | `merge` | two lanes turn out to be one order |
 //! | `claim`, `load` | due lanes are leased and loaded |
-//! | `settle`, `save` | what came of a lane's turn is written back, if the lease still stands |
+//! | `settle`, `write` | what came of a lane's turn is written back, if the lease still stands |
+//! | `finals`, `save` | events end: outcomes, dead letters, running totals |
 //! | `outbox` | outcomes wait for the publisher |
 //! | `totals`, `retention` | the accounting identity; what is dropped when |
 //!
@@ -19,6 +20,7 @@
 pub mod claim;
 mod codec;
 pub mod connect;
+pub mod finals;
 pub mod inbox;
 pub mod intake;
 mod load;
@@ -28,30 +30,18 @@ pub mod outbox;
 pub mod retention;
 mod save;
 pub mod settle;
-pub mod throttle;
+pub mod standing;
 pub mod totals;
+mod write;
 
 pub use claim::{ClaimRequest, Claimed};
 pub use connect::{Ledger, LedgerError};
 pub use inbox::{Content, Incoming, Original, Place, Report};
-pub use outbox::{DeadLetter, Outgoing};
+pub use outbox::LedgerOutbox;
 pub use totals::{Backlog, Totals};
 
-use crate::config::AliasTypes as ConfiguredTypes;
 use crate::plan::subject::AliasTypes;
 use std::collections::BTreeMap;
 
 /// The targets that are configured, with the alias types of each: events for any other end `DEAD`.
 pub type Targets = BTreeMap<String, AliasTypes>;
-
-impl From<&ConfiguredTypes> for AliasTypes {
-    fn from(types: &ConfiguredTypes) -> Self {
-        AliasTypes {
-            order: types.order.clone(),
-            line_item: types.line_item.clone(),
-            returns: types.return_.clone(),
-            refund: types.refund.clone(),
-            package: types.package.clone(),
-        }
-    }
-}

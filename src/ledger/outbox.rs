@@ -1,63 +1,43 @@
 //! Outcomes wait here for the publisher.
 
-use super::codec::{status_code, unpack_headers};
+use super::codec::unpack_headers;
 use super::inbox::{Original, Place};
 use super::{Ledger, LedgerError};
-use crate::plan::outcome::Status;
+use crate::publish::{Cursor, DeadLetter, Outbox, OutboxError, Outgoing, PAGE_TAKES_AT_MOST};
+use serde::Deserialize;
 use sqlx::Row;
-use std::time::Duration;
 use uuid::Uuid;
 
-/// How long a replica that took a page may take to publish it, before another one takes over.
-const HOLD: Duration = Duration::from_secs(30);
-
-/// An outcome that is to be published.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Outgoing {
-    /// Where it stands among all outcomes.
-    pub position: Position,
-    /// The record's key.
-    pub key: Option<Vec<u8>>,
-    /// The CloudEvent.
-    pub outcome: String,
-    /// The original record, where it goes to the dead letters.
-    pub dead: Option<DeadLetter>,
+/// The outbox as one replica sees it: who holds it is given outcomes, the others none.
+#[derive(Debug, Clone)]
+pub struct LedgerOutbox {
+    /// Where the outcomes are.
+    pub ledger: Ledger,
+    /// This replica.
+    pub holder: Uuid,
 }
 
-/// The place of an outcome among all: by transaction, then by number.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Position {
-    /// The transaction that wrote it.
-    pub xid: u64,
-    /// Its number.
-    pub seq: i64,
-}
+impl Outbox for LedgerOutbox {
+    async fn next(&self, limit: usize) -> Result<Vec<Outgoing>, OutboxError> {
+        self.ledger.next_outcomes(self.holder, limit).await.map_err(|error| OutboxError(error.to_string()))
+    }
 
-/// The original of a record that ended `DEAD` or `QUARANTINED`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct DeadLetter {
-    /// Where it stood.
-    pub place: Place,
-    /// Its bytes.
-    pub original: Original,
-    /// How it ended.
-    pub status: Status,
+    async fn published(&self, up_to: Cursor) -> Result<(), OutboxError> {
+        self.ledger.outcomes_published(self.holder, up_to).await.map_err(|error| OutboxError(error.to_string()))
+    }
 }
 
 impl Ledger {
     /// The next outcomes, in the order of settling, if this replica may publish now. A transaction that may still commit holds back
     /// all that comes after it, since numbers commit out of order.
-    ///
-    /// # Errors
-    /// Where Postgres is away.
-    pub async fn next_outcomes(&self, holder: Uuid, limit: usize) -> Result<Vec<Outgoing>, LedgerError> {
+    async fn next_outcomes(&self, holder: Uuid, limit: usize) -> Result<Vec<Outgoing>, LedgerError> {
         let rows = sqlx::query(
             "WITH mine AS (
                 UPDATE cursor SET holder = $1, held_until = now() + make_interval(secs => $2)
                 WHERE name = 'outcomes' AND (holder IS NULL OR holder = $1 OR held_until < now())
                 RETURNING xid, seq
              )
-             SELECT h.xid::text, h.seq, h.record_key, h.outcome, h.status, d.topic, d.partition, d.\"offset\", d.key, d.headers, d.value
+             SELECT h.xid::text, h.seq, h.record_key, h.outcome, d.topic, d.partition, d.\"offset\", d.key, d.headers, d.value
              FROM mine
              CROSS JOIN LATERAL (
                 SELECT * FROM history
@@ -68,50 +48,74 @@ impl Ledger {
              ORDER BY h.xid, h.seq",
         )
         .bind(holder)
-        .bind(HOLD.as_secs_f64())
+        .bind(PAGE_TAKES_AT_MOST.as_secs_f64() * 2.0)
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
         .fetch_all(&self.pool)
         .await?;
         rows.iter().map(outgoing).collect()
     }
 
-    /// Notes that everything up to this place has been published. Where another replica has taken over, nothing changes.
-    ///
-    /// # Errors
-    /// Where Postgres is away: then the same outcomes come again, and are published again.
-    pub async fn outcomes_published(&self, holder: Uuid, last: &Position, dead: &[i64]) -> Result<(), LedgerError> {
+    /// Notes that everything up to this place has been published, and drops the letters. Where another replica has taken over,
+    /// nothing changes, and it publishes the same again.
+    async fn outcomes_published(&self, holder: Uuid, up_to: Cursor) -> Result<(), LedgerError> {
         sqlx::query(
             "WITH mine AS (
-                UPDATE cursor SET xid = $2::xid8, seq = $3 WHERE name = 'outcomes' AND holder = $1 RETURNING 1
+                SELECT xid, seq FROM cursor WHERE name = 'outcomes' AND holder = $1 FOR UPDATE
+             ), letters AS (
+                DELETE FROM dead_letter WHERE seq IN (
+                    SELECT h.seq FROM mine, history h JOIN dead_letter USING (seq)
+                    WHERE (h.xid, h.seq) > (mine.xid, mine.seq) AND (h.xid, h.seq) <= ($2::xid8, $3))
              )
-             DELETE FROM dead_letter WHERE seq = ANY($4) AND EXISTS (SELECT 1 FROM mine)",
+             UPDATE cursor SET xid = $2::xid8, seq = $3 FROM mine WHERE name = 'outcomes'",
         )
         .bind(holder)
-        .bind(last.xid.to_string())
-        .bind(last.seq)
-        .bind(dead)
+        .bind(up_to.xid.to_string())
+        .bind(up_to.seq)
         .execute(&self.pool)
         .await?;
         Ok(())
     }
 }
 
+/// What a dead letter repeats of its outcome.
+#[derive(Deserialize)]
+struct Said {
+    id: String,
+    data: SaidData,
+}
+
+#[derive(Deserialize)]
+struct SaidData {
+    status: String,
+    reason: Option<SaidReason>,
+}
+
+#[derive(Deserialize)]
+struct SaidReason {
+    code: String,
+    message: String,
+}
+
 fn outgoing(row: &sqlx::postgres::PgRow) -> Result<Outgoing, LedgerError> {
     let xid: String = row.try_get(0)?;
     let xid = xid.parse().map_err(|_| LedgerError::Unreadable(format!("transaction id {xid}")))?;
-    let code: i16 = row.try_get(4)?;
-    let topic: Option<String> = row.try_get(5)?;
+    let outcome: String = row.try_get(3)?;
+    let topic: Option<String> = row.try_get(4)?;
     let dead = match topic {
         None => None,
         Some(topic) => {
-            let headers: Option<Vec<u8>> = row.try_get(9)?;
+            let said: Said = serde_json::from_str(&outcome)?;
+            let headers: Option<Vec<u8>> = row.try_get(8)?;
+            let reason = said.data.reason;
             Some(DeadLetter {
-                place: Place { topic, partition: row.try_get(6)?, offset: row.try_get(7)? },
-                original: Original { key: row.try_get(8)?, value: row.try_get(10)?, headers: unpack_headers(headers.as_deref()) },
-                status: Status::ALL.into_iter().find(|status| status_code(*status) == code).unwrap_or(Status::Dead),
+                original: Original { key: row.try_get(7)?, value: row.try_get(9)?, headers: unpack_headers(headers.as_deref()) },
+                place: Place { topic, partition: row.try_get(5)?, offset: row.try_get(6)? },
+                status: said.data.status,
+                code: reason.as_ref().map(|reason| reason.code.clone()).unwrap_or_default(),
+                message: reason.map(|reason| reason.message).unwrap_or_default(),
+                outcome_id: said.id,
             })
         }
     };
-    let position = Position { xid, seq: row.try_get(1)? };
-    Ok(Outgoing { position, key: row.try_get(2)?, outcome: row.try_get(3)?, dead })
+    Ok(Outgoing { cursor: Cursor { xid, seq: row.try_get(1)? }, outcome_key: row.try_get(2)?, outcome, dead })
 }

@@ -98,7 +98,7 @@ pub struct Need {
 }
 
 /// The alias types under which the merchant's own ids stand, by kind of thing.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AliasTypes {
     /// For orders.
     pub order: String,

@@ -59,15 +59,16 @@ pub async fn throttles(ledger: Ledger, targets: Arc<BTreeMap<String, Arc<Target>
     let pulse = health.register("throttles");
     while sleep(THROTTLES, &stop).await {
         pulse.tick();
-        match ledger.throttled().await {
-            Ok(throttled) => {
-                for (name, wait) in throttled {
-                    if let (Some(target), Ok(wait)) = (targets.get(&name), wait.to_std()) {
+        match ledger.target_standings().await {
+            Ok(standings) => {
+                for standing in standings {
+                    let Some(target) = targets.get(&standing.name) else { continue };
+                    if let Some(Ok(wait)) = standing.hold.map(|hold| hold.to_std()) {
                         lock(&target.gate).hold(Instant::now() + wait);
                     }
                 }
             }
-            Err(error) => tracing::debug!(%error, "throttles cannot be read"),
+            Err(error) => tracing::debug!(%error, "what other replicas know of the targets cannot be read"),
         }
         let mut in_flight = 0;
         let mut limit = 0;

@@ -2,6 +2,12 @@
 //! `scripts/with-servers cargo test --test e2e`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod dispatch;
 mod harness;
+mod many;
+mod merchant;
+mod service;
+mod shop;
 #[path = "../support/mod.rs"]
 mod support;
+mod whole;

@@ -1,0 +1,322 @@
+//! The poll loop: a thread of its own that owns the consumer. It never waits for the ledger longer than a moment, so that the group
+//! keeps this replica whatever Postgres does.
+
+use super::batch::Batch;
+use super::flow::Flow;
+use super::group::{self, News};
+use super::lag::Statistics;
+use super::offsets::{Position, Slot};
+use super::reader::Reader;
+use super::{Consumer as GroupConsumer, Signals};
+use crate::ops::metrics;
+use rdkafka::consumer::Consumer;
+use rdkafka::error::KafkaError;
+use rdkafka::{Offset, TopicPartitionList};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc::{Sender, error::TrySendError};
+use tokio_util::sync::CancellationToken;
+
+/// A poll that finds nothing waits so long.
+const IDLE: Duration = Duration::from_millis(100);
+/// How soon a ready batch is offered again while the one before is being written.
+const NUDGE: Duration = Duration::from_millis(2);
+/// How long a full batch waits for the ledger before partitions are paused.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How often offsets are committed, at most; a commit that failed waits [`PATIENCE`].
+const COMMIT_EVERY: Duration = Duration::from_millis(200);
+/// librdkafka answers every commit; this is for the case that it does not.
+const COMMIT_LOST: Duration = Duration::from_secs(90);
+/// How often operators' pauses are looked up.
+const LOOK_UP_EVERY: Duration = Duration::from_millis(200);
+/// How long a question to the brokers may hold up reading, when partitions have come.
+const QUESTION: Duration = Duration::from_secs(3);
+/// How long the end waits for its last commit.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+/// How a consumer ended.
+#[derive(Debug)]
+pub(super) enum End {
+    /// As asked for.
+    Stopped,
+    /// It cannot go on; a new one may.
+    Lost(String),
+}
+
+/// The loop's state.
+pub(super) struct Poller {
+    pub(super) consumer: GroupConsumer,
+    pub(super) topics: Arc<[String]>,
+    pub(super) reader: Reader,
+    pub(super) signals: Signals,
+    pub(super) stop: CancellationToken,
+    /// Where full batches go: room for one, beside the one that is being written.
+    pub(super) batches: Sender<Batch>,
+    /// What has been written.
+    pub(super) written: Receiver<Vec<Position>>,
+    pub(super) progress: Progress,
+}
+
+/// What the loop remembers from turn to turn.
+pub(super) struct Progress {
+    flow: Flow,
+    /// Batches that are handed over and not reported back.
+    outstanding: usize,
+    full_since: Option<Instant>,
+    is_held_back: bool,
+    is_flow_due: bool,
+    committed_at: Instant,
+    looked_up_at: Option<Instant>,
+}
+
+impl Progress {
+    pub(super) fn new() -> Self {
+        Progress {
+            flow: Flow::default(),
+            outstanding: 0,
+            full_since: None,
+            is_held_back: false,
+            is_flow_due: false,
+            committed_at: Instant::now(),
+            looked_up_at: None,
+        }
+    }
+}
+
+impl Poller {
+    /// Goes round until it is stopped or the consumer is lost; then what is handed over is finished, committed, and the group left.
+    pub(super) fn run(mut self) -> End {
+        let end = loop {
+            if self.stop.is_cancelled() {
+                break End::Stopped;
+            }
+            (self.signals.tick)();
+            self.hear_reports();
+            self.hear_news();
+            self.look_up_pauses();
+            self.hand_over();
+            self.hold_back();
+            self.commit();
+            if let Err(reason) = self.read() {
+                break End::Lost(reason);
+            }
+        };
+        self.finish();
+        end
+    }
+
+    fn hear_reports(&mut self) {
+        while let Ok(positions) = self.written.try_recv() {
+            self.hear_report(&positions);
+        }
+    }
+
+    fn hear_report(&mut self, positions: &[Position]) {
+        self.progress.outstanding -= 1;
+        let mut shared = self.consumer.context().lock();
+        positions.iter().for_each(|position| shared.offsets.durable(*position));
+    }
+
+    fn hear_news(&mut self) {
+        let news = std::mem::take(&mut self.consumer.context().lock().news);
+        for item in news {
+            match item {
+                News::Assigned(slots) => self.assigned(&slots),
+                News::Revoked(slots) => {
+                    tracing::info!(partitions = slots.len(), "partitions were taken away");
+                    self.progress.flow.forget(&self.consumer, &slots);
+                }
+                News::Missing(topic) => {
+                    tracing::warn!(topic, "this topic does not exist; it is waited for");
+                    self.signals.status.lock().awaited.insert(topic);
+                    (self.signals.ready)();
+                }
+                News::Statistics(json) => self.measure(&json),
+            }
+        }
+    }
+
+    fn assigned(&mut self, slots: &[Slot]) {
+        tracing::info!(partitions = slots.len(), "joined the group");
+        self.progress.flow.forget(&self.consumer, slots);
+        self.progress.is_flow_due = true;
+        self.tell_beginnings(slots);
+        self.look_for_awaited(slots);
+        self.joined();
+    }
+
+    fn joined(&self) {
+        self.signals.status.lock().is_joined = true;
+        (self.signals.ready)();
+    }
+
+    /// Says where the group has no offset yet: there, reading starts at the earliest record.
+    fn tell_beginnings(&self, slots: &[Slot]) {
+        if slots.is_empty() {
+            return;
+        }
+        let list = self.consumer.context().list(slots.iter().map(|slot| (*slot, None)));
+        match self.consumer.committed_offsets(list, QUESTION) {
+            Ok(list) => {
+                for (topic, partitions) in without_offset(&list) {
+                    tracing::warn!(topic, ?partitions, "the group has no offset here, so reading starts at the earliest record");
+                }
+            }
+            Err(error) => tracing::info!("where the group stands could not be asked: {error}"),
+        }
+    }
+
+    fn look_for_awaited(&self, slots: &[Slot]) {
+        let awaited = self.signals.status.snapshot().awaited;
+        for topic in awaited {
+            let is_ours = slots.iter().any(|slot| self.topics[slot.topic] == topic);
+            let is_there = || {
+                let metadata = self.consumer.fetch_metadata(Some(&topic), QUESTION);
+                metadata.is_ok_and(|metadata| metadata.topics().iter().any(|there| there.error().is_none()))
+            };
+            if is_ours || is_there() {
+                tracing::info!(topic, "this topic exists now");
+                self.signals.status.lock().awaited.remove(&topic);
+            }
+        }
+    }
+
+    fn measure(&self, json: &[u8]) {
+        let Ok(statistics) = serde_json::from_slice::<Statistics>(json) else { return };
+        if statistics.is_joined() {
+            self.joined();
+        }
+        let lag = statistics.lag(&self.topics, &self.consumer.context().lock().offsets);
+        let mut snapshot = self.signals.status.lock();
+        for (topic, records) in self.topics.iter().zip(lag) {
+            metrics::LAG_RECORDS.set(&[topic], records as f64);
+            snapshot.lag.insert(topic.clone(), records);
+        }
+    }
+
+    fn look_up_pauses(&mut self) {
+        let now = Instant::now();
+        if self.progress.looked_up_at.is_none_or(|at| now.duration_since(at) >= LOOK_UP_EVERY) {
+            self.progress.looked_up_at = Some(now);
+            self.progress.is_flow_due |= self.reader.follow_operators(&*self.signals.is_topic_paused);
+        }
+    }
+
+    fn hand_over(&mut self) {
+        while self.reader.gathering.ready_in(Instant::now()) == Some(Duration::ZERO) {
+            match self.batches.try_reserve() {
+                Ok(permit) => {
+                    permit.send(self.reader.gathering.take());
+                    self.progress.outstanding += 1;
+                }
+                Err(TrySendError::Full(()) | TrySendError::Closed(())) => return,
+            }
+        }
+    }
+
+    /// Pauses all partitions when the ledger has kept a full batch waiting, and resumes them once it has caught up.
+    fn hold_back(&mut self) {
+        let (progress, gathering) = (&mut self.progress, &self.reader.gathering);
+        let now = Instant::now();
+        progress.full_since = gathering.is_full().then(|| progress.full_since.unwrap_or(now));
+        let is_held_back = match progress.is_held_back {
+            false => progress.full_since.is_some_and(|since| now.duration_since(since) >= PATIENCE),
+            true => !(gathering.is_empty() && progress.outstanding <= 1),
+        };
+        if is_held_back != progress.is_held_back {
+            tracing::info!("{}", if is_held_back { "reading pauses until the ledger keeps up" } else { "reading goes on" });
+            progress.is_held_back = is_held_back;
+            progress.is_flow_due = true;
+            self.signals.status.lock().is_held_back = is_held_back;
+        }
+        if std::mem::take(&mut progress.is_flow_due) {
+            let reader = &self.reader;
+            progress.flow.follow(&self.consumer, |slot| is_held_back || reader.is_paused(slot.topic));
+        }
+    }
+
+    fn commit(&mut self) {
+        let now = Instant::now();
+        let is_too_early = {
+            let shared = self.consumer.context().lock();
+            shared.committing.is_some_and(|since| now.duration_since(since) < COMMIT_LOST)
+                || shared.failed.is_some_and(|since| now.duration_since(since) < PATIENCE)
+        };
+        if !is_too_early && now.duration_since(self.progress.committed_at) >= COMMIT_EVERY {
+            self.progress.committed_at = now;
+            group::commit(&self.consumer, now);
+        }
+    }
+
+    /// Reads until a batch is ready or nothing is there; an error only where the consumer cannot go on.
+    fn read(&mut self) -> Result<(), String> {
+        if self.reader.gathering.is_full() && !self.progress.is_held_back {
+            if let Ok(positions) = self.written.recv_timeout(IDLE) {
+                self.hear_report(&positions);
+            }
+            return Ok(());
+        }
+        let mut timeout = match self.reader.gathering.ready_in(Instant::now()) {
+            Some(Duration::ZERO) if !self.progress.is_held_back => NUDGE,
+            Some(left) if !left.is_zero() => left.clamp(Duration::from_millis(1), IDLE),
+            _ => IDLE,
+        };
+        while let Some(polled) = self.consumer.poll(timeout) {
+            timeout = Duration::ZERO;
+            match polled {
+                Ok(message) => self.progress.is_flow_due |= self.reader.take(&message, self.consumer.context()),
+                Err(KafkaError::MessageConsumptionFatal(code)) => return Err(code.to_string()),
+                // Logged where librdkafka reports it; it goes on by itself.
+                Err(_) => {}
+            }
+            if self.progress.is_flow_due || self.reader.gathering.ready_in(Instant::now()).is_some_and(|left| left.is_zero()) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self) {
+        let Poller { consumer, batches, written, signals, .. } = self;
+        // The writer ends when the batches do, and its reports end with it.
+        drop(batches);
+        loop {
+            match written.recv_timeout(IDLE) {
+                Ok(positions) => {
+                    let mut shared = consumer.context().lock();
+                    positions.iter().for_each(|position| shared.offsets.durable(*position));
+                }
+                Err(RecvTimeoutError::Timeout) => (signals.tick)(),
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        let deadline = Instant::now() + FAREWELL;
+        loop {
+            if consumer.context().lock().committing.is_none() {
+                group::commit(&consumer, Instant::now());
+            }
+            if consumer.context().lock().committing.is_none() || Instant::now() >= deadline {
+                break;
+            }
+            // What comes now is not taken: it is read again by whoever owns its partition next.
+            drop(consumer.poll(Duration::from_millis(20)));
+        }
+        consumer.context().lock().is_closing = true;
+        signals.status.lock().is_joined = false;
+        // Leaves the group.
+        drop(consumer);
+    }
+}
+
+/// The partitions, by topic, for which the group has no offset.
+fn without_offset(list: &TopicPartitionList) -> Vec<(String, Vec<i32>)> {
+    let mut topics: Vec<(String, Vec<i32>)> = Vec::new();
+    for element in list.elements().iter().filter(|element| element.offset() == Offset::Invalid && element.error().is_ok()) {
+        match topics.iter_mut().find(|(topic, _)| topic == element.topic()) {
+            Some((_, partitions)) => partitions.push(element.partition()),
+            None => topics.push((element.topic().to_owned(), vec![element.partition()])),
+        }
+    }
+    topics
+}

@@ -1,0 +1,297 @@
+//! A lane after its turn, as the difference to its rows.
+
+use super::LedgerError;
+use super::codec::state;
+use super::finals::{FinalRow, write_finals};
+use super::load::{Before, Head, Record};
+use super::merge::tie_lanes;
+use super::naming::{OrderKey, ThingKey, write_thing_rows};
+use super::settle::Release;
+use crate::event::{Alias, AliasKind};
+use crate::plan::lane::{Lane, Settled, Standing, Stands};
+use crate::plan::names::NameRow;
+use crate::plan::rank::EventNo;
+use crate::plan::subject::{Name, Subject};
+use crate::plan::turn::Turn;
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// All that is to be written of one lane.
+#[derive(Debug)]
+pub struct Written {
+    pub(super) id: i64,
+    target: String,
+    release: Release,
+    bwp_id: Option<String>,
+    memo: String,
+    flight: Vec<EventNo>,
+    things: Vec<(String, String)>,
+    gone_things: Vec<String>,
+    names: Vec<(AliasKind, Alias, NameRow)>,
+    parked: Vec<Parked>,
+    pub(super) settled: Vec<Ended>,
+}
+
+/// An event that is final, with what its outcome says beside it.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub settled: Settled,
+    pub record: Record,
+    pub order_bwp_id: Option<String>,
+    pub entity_bwp_id: Option<String>,
+}
+
+/// An unsettled event whose row has to say something new.
+#[derive(Debug)]
+struct Parked {
+    no: EventNo,
+    state: i16,
+    waiting_since: Option<DateTime<Utc>>,
+    waits_for: Option<serde_json::Value>,
+    progress: Option<serde_json::Value>,
+}
+
+impl Written {
+    /// The difference between a lane after its turn and its rows.
+    pub fn of(
+        head: &Head,
+        lane: &mut Lane,
+        before: &Before,
+        turn: &Turn,
+        release: Release,
+        now: DateTime<Utc>,
+    ) -> Result<Written, LedgerError> {
+        let mut things = Vec::new();
+        for (subject, thing) in &lane.things {
+            let doc = serde_json::to_string(thing)?;
+            if before.things.get(subject) != Some(&doc) {
+                things.push((serde_json::to_string(subject)?, doc));
+            }
+        }
+        let gone = before.things.keys().filter(|subject| !lane.things.contains_key(subject));
+        let gone_things = gone.map(serde_json::to_string).collect::<Result<_, _>>()?;
+        let flight = lane.memo.intents.iter().filter(|intent| intent.stands == Stands::InFlight);
+        let flight: BTreeSet<EventNo> =
+            flight.flat_map(|intent| &intent.parts).flat_map(|part| part.events.iter().copied()).collect();
+        let settled = turn
+            .settled
+            .iter()
+            .filter_map(|settled| {
+                let record = before.records.get(&settled.no)?.clone();
+                let entity_bwp_id = entity_id(lane, settled);
+                let order_bwp_id = lane.order_id().map(str::to_owned);
+                Some(Ended { settled: settled.clone(), record, order_bwp_id, entity_bwp_id })
+            })
+            .collect();
+        Ok(Written {
+            id: head.id,
+            target: head.target.clone(),
+            release,
+            bwp_id: lane.bwp_id.clone(),
+            memo: serde_json::to_string(&lane.memo)?,
+            flight: flight.into_iter().collect(),
+            things,
+            gone_things,
+            names: lane.names.take_learned(),
+            parked: parked(lane, before, turn, now)?,
+            settled,
+        })
+    }
+}
+
+impl Before {
+    /// What the rows are once this has been written.
+    pub(super) fn after(mut self, lane: &Lane, written: &Written) -> Result<Before, LedgerError> {
+        self.things = lane
+            .things
+            .iter()
+            .map(|(subject, thing)| Ok((subject.clone(), serde_json::to_string(thing)?)))
+            .collect::<Result<BTreeMap<Subject, String>, serde_json::Error>>()?;
+        for ended in &written.settled {
+            self.records.remove(&ended.settled.no);
+        }
+        for parked in &written.parked {
+            if let Some(record) = self.records.get_mut(&parked.no) {
+                record.state = parked.state;
+                record.waiting_since = parked.waiting_since;
+                record.waits_for.clone_from(&parked.waits_for);
+                record.progress.clone_from(&parked.progress);
+            }
+        }
+        Ok(self)
+    }
+}
+
+fn entity_id(lane: &Lane, settled: &Settled) -> Option<String> {
+    let (subject, _) = settled.live.facets.first()?;
+    match lane.canonical(subject).name() {
+        None => lane.order_id().map(str::to_owned),
+        Some(Name::Bwp(id)) => Some(id.clone()),
+        Some(Name::Alias(_)) => None,
+    }
+}
+
+/// Rows of work that no longer say how their event stands.
+fn parked(lane: &mut Lane, before: &Before, turn: &Turn, now: DateTime<Utc>) -> Result<Vec<Parked>, LedgerError> {
+    let mut parked = Vec::new();
+    for (no, standing) in &turn.standings {
+        let (Some(live), Some(record)) = (lane.events.get_mut(no), before.records.get(no)) else { continue };
+        let (state, waits_for) = match standing {
+            Standing::Queued => (state::QUEUED, None),
+            Standing::Retrying => (state::RETRYING, None),
+            Standing::Waiting(needs) => (state::WAITING, Some(serde_json::to_value(needs)?)),
+        };
+        let waiting_since = (state == state::WAITING).then(|| live.waiting_since.unwrap_or(now));
+        live.waiting_since = waiting_since;
+        let is_fresh = live.progress == crate::plan::lane::Progress::default();
+        let progress = (!is_fresh).then(|| serde_json::to_value(&live.progress)).transpose()?;
+        let same = (record.state, record.waiting_since, &record.waits_for, &record.progress)
+            == (state, waiting_since, &waits_for, &progress);
+        if !same {
+            parked.push(Parked { no: *no, state, waiting_since, waits_for, progress });
+        }
+    }
+    Ok(parked)
+}
+
+/// Writes lanes whose rows are locked.
+pub async fn write_lanes(db: &mut PgConnection, writes: Vec<Written>, now: DateTime<Utc>) -> Result<Vec<FinalRow>, LedgerError> {
+    if writes.is_empty() {
+        return Ok(Vec::new());
+    }
+    write_heads(db, &writes).await?;
+    write_things(db, &writes).await?;
+    write_names(db, &writes).await?;
+    write_parked(db, &writes).await?;
+    let finals = write_finals(db, &writes, now).await?;
+    // Last, since a tie moves what has just been written.
+    tie_lanes(db, &learned_orders(&writes)).await?;
+    Ok(finals)
+}
+
+async fn write_heads(db: &mut PgConnection, writes: &[Written]) -> Result<(), LedgerError> {
+    let flights: Vec<String> = writes.iter().map(|written| array(&written.flight)).collect();
+    let leases: Vec<Option<f64>> = writes
+        .iter()
+        .map(|written| match written.release {
+            Release::Lease(lease) => Some(lease.as_secs_f64()),
+            _ => None,
+        })
+        .collect();
+    let dues: Vec<Option<DateTime<Utc>>> = writes
+        .iter()
+        .map(|written| match written.release {
+            Release::At(at) => Some(at),
+            Release::Now => Some(DateTime::<Utc>::UNIX_EPOCH),
+            Release::Lease(_) | Release::Never => None,
+        })
+        .collect();
+    sqlx::query(
+        "UPDATE lane l SET
+            is_leased = k.lease IS NOT NULL,
+            lease_no = l.lease_no + (k.lease IS NOT NULL)::int,
+            next_at = CASE
+                WHEN k.lease IS NOT NULL THEN now() + make_interval(secs => k.lease)
+                WHEN l.is_dirty AND l.is_leased THEN now()
+                WHEN k.due = 'epoch' THEN now()
+                -- A lane that only rests is never due at once: nothing can make it spin.
+                WHEN k.due IS NOT NULL THEN greatest(k.due, now() + interval '20 ms') END,
+            is_dirty = false,
+            touches = CASE WHEN k.lease IS NOT NULL THEN l.touches + 1 ELSE 0 END,
+            bwp_id = coalesce(k.bwp_id, l.bwp_id), memo = k.memo::jsonb, flight = k.flight::bigint[]
+         FROM unnest($1::bigint[], $2::float8[], $3::timestamptz[], $4::text[], $5::text[], $6::text[])
+              AS k (id, lease, due, bwp_id, memo, flight)
+         WHERE l.id = k.id",
+    )
+    .bind(writes.iter().map(|written| written.id).collect::<Vec<_>>())
+    .bind(leases)
+    .bind(dues)
+    .bind(writes.iter().map(|written| written.bwp_id.clone()).collect::<Vec<_>>())
+    .bind(writes.iter().map(|written| (written.memo != "{}").then(|| written.memo.clone())).collect::<Vec<_>>())
+    .bind(flights)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// An array as text, since arrays of arrays of different lengths are none in SQL.
+fn array(numbers: &[EventNo]) -> String {
+    let list: Vec<String> = numbers.iter().map(ToString::to_string).collect();
+    format!("{{{}}}", list.join(","))
+}
+
+async fn write_things(db: &mut PgConnection, writes: &[Written]) -> Result<(), LedgerError> {
+    let gone: Vec<(i64, &String)> =
+        writes.iter().flat_map(|written| written.gone_things.iter().map(|subject| (written.id, subject))).collect();
+    if !gone.is_empty() {
+        sqlx::query("DELETE FROM entity WHERE (lane, subject) IN (SELECT * FROM unnest($1::bigint[], $2::text[]))")
+            .bind(gone.iter().map(|row| row.0).collect::<Vec<_>>())
+            .bind(gone.iter().map(|row| row.1.clone()).collect::<Vec<_>>())
+            .execute(&mut *db)
+            .await?;
+    }
+    let things: Vec<(i64, &(String, String))> =
+        writes.iter().flat_map(|written| written.things.iter().map(|thing| (written.id, thing))).collect();
+    if things.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "INSERT INTO entity (lane, subject, doc)
+         SELECT k.lane, k.subject, k.doc::jsonb FROM unnest($1::bigint[], $2::text[], $3::text[]) AS k (lane, subject, doc)
+         ON CONFLICT (lane, subject) DO UPDATE SET doc = excluded.doc, changed_at = excluded.changed_at",
+    )
+    .bind(things.iter().map(|row| row.0).collect::<Vec<_>>())
+    .bind(things.iter().map(|row| row.1.0.clone()).collect::<Vec<_>>())
+    .bind(things.iter().map(|row| row.1.1.clone()).collect::<Vec<_>>())
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+async fn write_names(db: &mut PgConnection, writes: &[Written]) -> Result<(), LedgerError> {
+    let rows: Vec<(ThingKey, NameRow)> = writes
+        .iter()
+        .flat_map(|written| {
+            let things = written.names.iter().filter(|(kind, ..)| *kind != AliasKind::Order);
+            things.map(|(kind, alias, row)| ((written.id, *kind, alias.clone()), row.clone()))
+        })
+        .collect();
+    write_thing_rows(db, &rows).await
+}
+
+/// Names of orders that Buy with Prime has confirmed: each leads to its lane, or ties it to another.
+fn learned_orders(writes: &[Written]) -> Vec<(OrderKey, i64, Option<NameRow>)> {
+    let mut learned = Vec::new();
+    for written in writes {
+        if let Some(id) = &written.bwp_id {
+            learned.push((OrderKey::bwp(&written.target, id), written.id, None));
+        }
+        let orders = written.names.iter().filter(|(kind, ..)| *kind == AliasKind::Order);
+        learned.extend(orders.map(|(_, alias, row)| (OrderKey::alias(&written.target, alias), written.id, Some(row.clone()))));
+    }
+    learned
+}
+
+async fn write_parked(db: &mut PgConnection, writes: &[Written]) -> Result<(), LedgerError> {
+    let parked: Vec<(i64, &Parked)> =
+        writes.iter().flat_map(|written| written.parked.iter().map(|parked| (written.id, parked))).collect();
+    if parked.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "UPDATE work w SET state = k.state, waiting_since = k.waiting_since, waits_for = k.waits_for, progress = k.progress
+         FROM unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::timestamptz[], $5::jsonb[], $6::jsonb[])
+              AS k (lane, no, state, waiting_since, waits_for, progress)
+         WHERE w.lane = k.lane AND w.no = k.no",
+    )
+    .bind(parked.iter().map(|row| row.0).collect::<Vec<_>>())
+    .bind(parked.iter().map(|row| row.1.no).collect::<Vec<_>>())
+    .bind(parked.iter().map(|row| row.1.state).collect::<Vec<_>>())
+    .bind(parked.iter().map(|row| row.1.waiting_since).collect::<Vec<_>>())
+    .bind(parked.iter().map(|row| row.1.waits_for.clone()).collect::<Vec<_>>())
+    .bind(parked.iter().map(|row| row.1.progress.clone()).collect::<Vec<_>>())
+    .execute(db)
+    .await?;
+    Ok(())
+}

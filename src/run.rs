@@ -1,0 +1,312 @@
+//! `bwp-sync run`: the whole wiring. Every loop of the program is started here, and ended here.
+
+use crate::config::{Secret, Settings};
+use crate::dispatch::{Dispatcher, target, verdict::Verdict};
+use crate::ingest::{self, Inbox, IngestSettings, IntakeError, Limits, Signals, Status};
+use crate::kafka::KafkaSettings;
+use crate::ledger::retention::Keep;
+use crate::ledger::{Incoming, Ledger, LedgerError, LedgerOutbox, Report, Targets};
+use crate::ops::http::{Ops, Server};
+use crate::ops::lifecycle::Health;
+use crate::ops::metrics;
+use crate::ops::state::StateBoard;
+use crate::publish::{self, PublishSettings};
+use crate::{backoff, tend};
+use metrics_exporter_prometheus::PrometheusHandle;
+use serde_json::json;
+use std::sync::{Arc, Mutex};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+/// Why the program could not start, or not end in time.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The configuration cannot be used.
+    #[error("{0}")]
+    Configuration(String),
+    /// The ops port cannot be opened.
+    #[error("ops.listen {address}: {error}")]
+    Listen {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// The schema does not fit.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// A loop ended that only a stop may end.
+    #[error("the loop `{0}` ended although nobody stopped it; the process ends, so that it is started again")]
+    LoopEnded(&'static str),
+    /// `shutdown.grace` ended first.
+    #[error("shutdown.grace ended before the calls in flight did; their orders will be read before anything else is sent")]
+    GraceEnded,
+}
+
+/// Runs until `stop`; a second token, `now`, cuts the drain short.
+///
+/// # Errors
+/// Where it cannot start, or its drain did not end in time.
+pub async fn run(
+    settings: Settings,
+    metrics: PrometheusHandle,
+    stop: CancellationToken,
+    now: CancellationToken,
+) -> Result<(), RunError> {
+    let targets = Arc::new(target::targets(&settings).map_err(RunError::Configuration)?);
+    let names: Arc<Targets> =
+        Arc::new(targets.iter().map(|(name, target)| (name.clone(), target.rules.alias_types.clone())).collect());
+    let (health, board) = (Health::default(), StateBoard::default());
+    let ops = Ops { health: health.clone(), board: board.clone(), metrics };
+    let address = settings.ops.listen;
+    let server = Server::bind(address, ops).await.map_err(|error| RunError::Listen { address, error })?;
+    let (served, ended) = (TaskTracker::new(), CancellationToken::new());
+    served.spawn(server.run(ended.clone()));
+    start_metrics(&settings);
+
+    let ledger = Ledger::new(&settings.database.url.current(), settings.database.max_connections)?;
+    if !prepare(&ledger, &names, settings.database.migrate_on_start, &health, &stop).await? {
+        ended.cancel();
+        return Ok(());
+    }
+    let (wake, outcomes, totals, status) =
+        (Arc::new(Notify::new()), Arc::new(Notify::new()), Arc::new(Mutex::new(None)), Status::default());
+    let dispatcher = Dispatcher {
+        ledger: ledger.clone(),
+        targets: Arc::clone(&targets),
+        alias_types: Arc::clone(&names),
+        max_in_flight: settings.dispatch.max_in_flight,
+        request_timeout: settings.dispatch.request_timeout,
+        lease: settings.dispatch.lease,
+        wake: Arc::clone(&wake),
+        outcomes: Arc::clone(&outcomes),
+    };
+    show_state(&board, &totals, &status, &dispatcher);
+
+    let publishing = CancellationToken::new();
+    let mut loops = Loops::default();
+    loops.start("watch", tend::watch(ledger.clone(), totals, health.clone(), stop.clone()));
+    loops.start("throttles", tend::throttles(ledger.clone(), targets, health.clone(), stop.clone()));
+    loops.start("retention", tend::retention(ledger.clone(), keep(&settings), health.clone(), stop.clone()));
+    let inbox = LedgerInbox { ledger: ledger.clone(), targets: names };
+    loops.start("ingest", take_in(ingest_settings(&settings), inbox, signals(&health, &wake, &outcomes, status), stop.clone()));
+    let work = dispatcher.run(health.clone(), stop.clone());
+    // The publisher ends after the dispatcher, so that it has the last outcomes.
+    let worked = publishing.clone().drop_guard();
+    loops.start("dispatch", async move {
+        work.await;
+        drop(worked);
+    });
+    let outbox = LedgerOutbox { ledger: ledger.clone(), holder: Uuid::new_v4() };
+    loops.start("publish", hand_out(publish_settings(&settings), outbox, outcomes, health.clone(), publishing.clone()));
+
+    let ended_early = tokio::select! {
+        () = stop.cancelled() => None,
+        name = loops.first_ended() => Some(name),
+    };
+    stop.cancel();
+    health.stop();
+    tracing::info!("stopping: nothing new is taken, calls in flight are finished");
+    let drain = async {
+        loops.all_ended().await;
+        ledger.close().await;
+    };
+    let drained = tokio::select! {
+        () = drain => true,
+        () = tokio::time::sleep(settings.shutdown.grace) => false,
+        () = now.cancelled() => false,
+    };
+    ended.cancel();
+    served.close();
+    drop(tokio::time::timeout(std::time::Duration::from_secs(1), served.wait()).await);
+    match (ended_early, drained) {
+        (Some(name), _) => Err(RunError::LoopEnded(name)),
+        (None, false) => Err(RunError::GraceEnded),
+        (None, true) => Ok(()),
+    }
+}
+
+/// The loops of the program, by name.
+#[derive(Default)]
+struct Loops(tokio::task::JoinSet<&'static str>);
+
+impl Loops {
+    fn start(&mut self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+        let task = tokio::spawn(work);
+        self.0.spawn(async move {
+            if let Err(error) = task.await {
+                tracing::error!(%error, name, "a loop broke");
+            }
+            name
+        });
+    }
+
+    /// The name of the first loop that ends.
+    async fn first_ended(&mut self) -> &'static str {
+        match self.0.join_next().await {
+            Some(Ok(name)) => name,
+            Some(Err(_)) | None => "unknown",
+        }
+    }
+
+    async fn all_ended(&mut self) {
+        while self.0.join_next().await.is_some() {}
+    }
+}
+
+/// Waits for Postgres and a schema that is current, migrating where that is wanted. False where it was told to stop first.
+async fn prepare(
+    ledger: &Ledger,
+    targets: &Targets,
+    migrate: bool,
+    health: &Health,
+    stop: &CancellationToken,
+) -> Result<bool, RunError> {
+    let pulse = health.register("prepare");
+    let mut pauses = backoff::reconnect();
+    while !stop.is_cancelled() {
+        pulse.tick();
+        let current = async {
+            if migrate {
+                ledger.migrate().await?;
+            }
+            let is_current = ledger.is_current().await?;
+            if is_current {
+                ledger.fix_alias_types(targets).await?;
+            }
+            Ok::<bool, LedgerError>(is_current)
+        };
+        match current.await {
+            Ok(true) => {
+                health.schema_is_current();
+                pulse.done();
+                return Ok(true);
+            }
+            Ok(false) => tracing::warn!("the schema is behind this program; run `bwp-sync migrate` as the owner. Waiting"),
+            Err(error) if error.is_passing() => tracing::warn!(%error, "the database is awaited"),
+            Err(error) => return Err(error.into()),
+        }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(backoff::pause(&mut pauses)) => {}
+        }
+    }
+    pulse.done();
+    Ok(false)
+}
+
+/// The ledger, as ingest sees it.
+struct LedgerInbox {
+    ledger: Ledger,
+    targets: Arc<Targets>,
+}
+
+impl Inbox for LedgerInbox {
+    async fn intake(&self, batch: &[Incoming]) -> Result<Report, IntakeError> {
+        self.ledger.intake(batch, &self.targets).await.map_err(|error| {
+            let text = error.to_string();
+            if error.is_passing() { IntakeError::Unavailable(text) } else { IntakeError::Broken(text) }
+        })
+    }
+}
+
+async fn take_in(settings: IngestSettings, inbox: LedgerInbox, signals: Signals, stop: CancellationToken) {
+    if let Err(error) = ingest::run(settings, inbox, signals, stop).await {
+        tracing::error!(%error, "nothing is read from Kafka");
+    }
+}
+
+async fn hand_out(settings: PublishSettings, outbox: LedgerOutbox, wake: Arc<Notify>, health: Health, stop: CancellationToken) {
+    let pulse = health.register_with("publish", publish::PAGE_TAKES_AT_MOST * 2);
+    if let Err(error) = publish::run(settings, outbox, wake, || pulse.tick(), stop).await {
+        tracing::error!(%error, "outcomes are not published");
+    }
+    pulse.done();
+}
+
+fn signals(health: &Health, wake: &Arc<Notify>, outcomes: &Arc<Notify>, status: Status) -> Signals {
+    let pulse = health.register("ingest");
+    let (ready, wake, outcomes) = (health.clone(), Arc::clone(wake), Arc::clone(outcomes));
+    Signals {
+        tick: Arc::new(move || pulse.tick()),
+        ready: Arc::new(move || ready.ingest_is_ready()),
+        taken_in: Arc::new(move |report| {
+            for (topic, count) in &report.quarantined {
+                metrics::QUARANTINED.add(&[topic], *count);
+                metrics::OUTCOMES.add(&["UNKNOWN", "QUARANTINED"], *count);
+                outcomes.notify_one();
+            }
+            crate::dispatch::settling::report(&report.finals, &outcomes);
+            if report.is_work_due {
+                wake.notify_one();
+            }
+        }),
+        is_topic_paused: Arc::new(|_| false),
+        status,
+    }
+}
+
+fn ingest_settings(settings: &Settings) -> IngestSettings {
+    IngestSettings {
+        kafka: kafka_settings(settings),
+        group_id: settings.kafka.group_id.clone(),
+        topics: settings.kafka.topics.read().into_iter().map(str::to_owned).collect(),
+        limits: Limits {
+            records: settings.ingest.batch_records,
+            bytes: settings.ingest.batch_bytes,
+            wait: settings.ingest.batch_wait,
+        },
+        poison_share: settings.ingest.poison_share,
+    }
+}
+
+fn publish_settings(settings: &Settings) -> PublishSettings {
+    PublishSettings {
+        kafka: kafka_settings(settings),
+        outcomes: settings.kafka.topics.outcomes.clone(),
+        dead_letters: settings.kafka.topics.dead_letters.clone(),
+    }
+}
+
+fn kafka_settings(settings: &Settings) -> KafkaSettings {
+    let properties = settings.kafka.properties.iter().map(|(name, value): (&String, &Secret)| (name.clone(), value.current()));
+    KafkaSettings { brokers: settings.kafka.brokers.clone(), properties: properties.collect() }
+}
+
+fn keep(settings: &Settings) -> Keep {
+    let retention = &settings.retention;
+    Keep { dedupe: retention.dedupe, history: retention.history, known_state: retention.known_state }
+}
+
+fn start_metrics(settings: &Settings) {
+    let topics = &settings.kafka.topics;
+    metrics::start_at_zero(&metrics::KnownLabels {
+        read_topics: topics.read(),
+        written_topics: [topics.outcomes(), topics.dead_letters()].into_iter().flatten().collect(),
+        verdicts: Verdict::ALL.into_iter().map(Verdict::name).collect(),
+        targets: settings.targets.keys().map(String::as_str).collect(),
+    });
+}
+
+fn show_state(board: &StateBoard, totals: &tend::LastTotals, status: &Status, dispatcher: &Dispatcher) {
+    use crate::dispatch::lock;
+    let (last, lanes) = (Arc::clone(totals), Arc::clone(totals));
+    board.show("backlog", move || json!(lock(&last).map(|totals| totals.backlog)));
+    board.show("lanes", move || json!({"due": lock(&lanes).map(|totals| totals.lanes)}));
+    let (targets, gates) = (Arc::clone(&dispatcher.targets), Arc::clone(&dispatcher.targets));
+    board.show("breaker", move || {
+        targets.iter().map(|(name, target)| (name.clone(), json!({"open": lock(&target.gate).is_open()}))).collect()
+    });
+    let most = dispatcher.max_in_flight;
+    board.show("limits", move || {
+        let own = |target: &target::Target| {
+            let gate = lock(&target.gate);
+            json!({"limit": gate.limit(), "in_flight": gate.in_flight()})
+        };
+        json!({"max_in_flight": most, "targets": gates.iter().map(|(name, target)| (name.clone(), own(target))).collect::<serde_json::Map<_, _>>()})
+    });
+    let status = status.clone();
+    board.show("lag", move || json!(status.snapshot()));
+}
