@@ -96,7 +96,7 @@ fn gate_rules(settings: &Settings) -> GateRules {
 pub fn rules(settings: &Settings, target: &config::Target) -> Rules {
     Rules {
         environment: target.environment,
-        alias_types: target.alias_types.clone().into(),
+        alias_types: (&target.alias_types).into(),
         coalesce: settings.dispatch.coalesce,
         read_first: settings.dispatch.read_first,
         read_interval: delta(settings.waiting.read_interval),

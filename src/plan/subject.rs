@@ -124,6 +124,18 @@ impl Default for AliasTypes {
     }
 }
 
+impl From<&crate::config::AliasTypes> for AliasTypes {
+    fn from(types: &crate::config::AliasTypes) -> Self {
+        AliasTypes {
+            order: types.order.clone(),
+            line_item: types.line_item.clone(),
+            returns: types.return_.clone(),
+            refund: types.refund.clone(),
+            package: types.package.clone(),
+        }
+    }
+}
+
 impl AliasTypes {
     /// The alias type of one kind.
     pub fn of(&self, kind: AliasKind) -> &str {
