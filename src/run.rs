@@ -221,8 +221,11 @@ async fn take_in(settings: IngestSettings, inbox: LedgerInbox, signals: Signals,
 
 async fn hand_out(settings: PublishSettings, outbox: LedgerOutbox, wake: Arc<Notify>, health: Health, stop: CancellationToken) {
     let pulse = health.register_with("publish", publish::PAGE_TAKES_AT_MOST * 2);
-    if let Err(error) = publish::run(settings, outbox, wake, || pulse.tick(), stop).await {
+    if let Err(error) = publish::run(settings, outbox.clone(), wake, || pulse.tick(), stop).await {
         tracing::error!(%error, "outcomes are not published");
+    }
+    if let Err(error) = outbox.ledger.release_outbox(outbox.holder).await {
+        tracing::debug!(%error, "the outbox could not be handed over");
     }
     pulse.done();
 }

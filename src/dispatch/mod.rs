@@ -17,6 +17,7 @@
 pub mod apply;
 pub mod attempt;
 pub mod gate;
+pub mod mask;
 pub mod schedule;
 pub mod settling;
 pub mod target;
