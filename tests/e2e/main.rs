@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod dispatch;
+mod examples;
 mod harness;
+mod killed;
 mod many;
 mod merchant;
 mod service;

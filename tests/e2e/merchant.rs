@@ -162,12 +162,12 @@ pub fn seen(order: &Order) -> Value {
         json!({"alias": it["aliases"][0]["aliasId"], "state": it["state"], "lines": lines})
     };
     let refunded = |it: &Value| {
-        let payment = |payment: &Value| json!([payment["id"], payment["refundAmount"]["amount"].to_string()]);
+        let payment = |payment: &Value| json!([payment["id"], payment["amount"]["amount"].to_string()]);
         let payments: Vec<Value> = list(&it["paymentDetails"]).iter().map(payment).collect();
         json!({"alias": it["aliases"][0]["aliasId"], "state": it["state"], "payments": payments,
             "total": it["refundTotal"]["totalAmount"]["amount"].to_string()})
     };
-    let price = &order["totalPrice"]["amount"];
+    let price = &order["totalPrice"]["value"]["amount"];
     json!({
         "execution": order["executionState"],
         "aliases": list(&order["aliases"]).len(),

@@ -12,12 +12,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub struct Service {
-    pub database: Database,
     pub topics: Topics,
     pub simulator: Simulator,
     pub builder: Builder,
     /// To look at the totals; the daemons have their own.
     pub ledger: Ledger,
+    /// Goes with its guard.
+    _database: Database,
 }
 
 /// Outcomes by the id of their event: each as its own id and its data, repetitions left out.
@@ -54,7 +55,7 @@ impl Service {
         let simulator = Simulator::start(options).await.unwrap();
         let builder = hurried(Builder::new(&database, &topics).target("default", &target(&simulator)));
         let ledger = Ledger::new(&database.url.clone().into(), 2).unwrap();
-        Service { database, topics, simulator, builder, ledger }
+        Service { topics, simulator, builder, ledger, _database: database }
     }
 
     /// Waits until the totals are as wanted.
@@ -86,6 +87,13 @@ impl Service {
             outcomes.entry(event).or_default().insert(id, outcome["data"].clone());
         }
         outcomes
+    }
+
+    /// The published outcomes by source and id of their events, of which each has one.
+    pub async fn outcomes_by_identity(&self, count: usize) -> BTreeMap<(String, String), Value> {
+        let all = self.outcomes(count).await.into_values().flatten().map(|(_, data)| data);
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        all.map(|data| ((text(&data["event"]["source"]), text(&data["event"]["id"])), data)).collect()
     }
 
     /// Nothing does not add up, and the judge has found nothing.
