@@ -99,8 +99,7 @@ pub async fn run(
         work.await;
         drop(worked);
     });
-    let holder = Uuid::new_v4();
-    let outbox = LedgerOutbox { ledger: ledger.clone(), holder };
+    let outbox = LedgerOutbox { ledger: ledger.clone(), holder: Uuid::new_v4() };
     loops.start("publish", hand_out(publish_settings(&settings), outbox, outcomes, health.clone(), publishing.clone()));
 
     let ended_early = tokio::select! {
@@ -113,7 +112,6 @@ pub async fn run(
     tracing::info!("stopping: nothing new is taken, calls in flight are finished");
     let drain = async {
         loops.all_ended().await;
-        drop(ledger.leave_outbox(holder).await);
         ledger.close().await;
     };
     let drained = tokio::select! {
