@@ -83,10 +83,12 @@ CREATE TABLE work (
     progress      jsonb,
     outcomes      integer NOT NULL DEFAULT 0, -- outcomes that it has had
     died          jsonb,                 -- the reason, where it is dead
+    died_at       timestamptz,
     PRIMARY KEY (lane, no)
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 1);
 CREATE INDEX work_parked ON work (state, received_at) WHERE state IN (1, 2);
 CREATE INDEX work_dead ON work (hash) WHERE state = 3;
+CREATE INDEX work_died ON work (died_at) WHERE state = 3;
 
 -- Every outcome, once, in the order of settling. Daily partitions; retention drops whole ones.
 CREATE SEQUENCE outcome_seq;

@@ -99,12 +99,10 @@ pub async fn run(
         work.await;
         drop(worked);
     });
-    let holder = Uuid::new_v4();
-    let outbox = LedgerOutbox { ledger: ledger.clone(), holder };
+    let outbox = LedgerOutbox { ledger: ledger.clone(), holder: Uuid::new_v4() };
     loops.start("publish", hand_out(publish_settings(&settings), outbox, outcomes, health.clone(), publishing.clone()));
 
     let ended_early = tokio::select! {
-        // Loops end when it is told to stop: that comes first.
         biased;
         () = stop.cancelled() => None,
         name = loops.first_ended() => Some(name),
@@ -114,7 +112,6 @@ pub async fn run(
     tracing::info!("stopping: nothing new is taken, calls in flight are finished");
     let drain = async {
         loops.all_ended().await;
-        drop(ledger.leave_outbox(holder).await);
         ledger.close().await;
     };
     let drained = tokio::select! {
@@ -224,8 +221,11 @@ async fn take_in(settings: IngestSettings, inbox: LedgerInbox, signals: Signals,
 
 async fn hand_out(settings: PublishSettings, outbox: LedgerOutbox, wake: Arc<Notify>, health: Health, stop: CancellationToken) {
     let pulse = health.register_with("publish", publish::PAGE_TAKES_AT_MOST * 2);
-    if let Err(error) = publish::run(settings, outbox, wake, || pulse.tick(), stop).await {
+    if let Err(error) = publish::run(settings, outbox.clone(), wake, || pulse.tick(), stop).await {
         tracing::error!(%error, "outcomes are not published");
+    }
+    if let Err(error) = outbox.ledger.release_outbox(outbox.holder).await {
+        tracing::debug!(%error, "the outbox could not be handed over");
     }
     pulse.done();
 }

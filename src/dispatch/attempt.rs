@@ -1,6 +1,7 @@
 //! One attempt: one call under one deadline, judged and taken into its lane.
 
 use super::apply::{self, Moment};
+use super::mask::mask_payers;
 use super::verdict::{Overrides, judge};
 use super::{Dispatcher, lock};
 use crate::ledger::Claimed;
@@ -32,7 +33,10 @@ pub async fn attempt(dispatcher: &Dispatcher, mut claimed: Claimed) -> Settlemen
     let exchange = target.client.call(operation, &variables, deadline).await;
     fail_point!("attempt-answered");
     metrics::CALL_SECONDS.observe(called.elapsed());
-    let judgement = judge(operation, &exchange, &Overrides::new());
+    let mut judgement = judge(operation, &exchange, &Overrides::new());
+    if let Next::Send(draft) = &claimed.next {
+        judgement.message = mask_payers(&judgement.message, &draft.variables);
+    }
     metrics::ATTEMPTS.add(&[judgement.verdict.name()], 1);
     if !judgement.listed {
         tracing::warn!(code = judgement.code, operation = operation.name(), "an error that the table of verdicts does not list");

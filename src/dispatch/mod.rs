@@ -17,16 +17,17 @@
 pub mod apply;
 pub mod attempt;
 pub mod gate;
+pub mod mask;
 pub mod schedule;
 pub mod settling;
 pub mod target;
 pub mod verdict;
 
 use crate::backoff;
-use crate::ledger::{ClaimRequest, Claimed, Ledger, Targets};
+use crate::ledger::{ClaimRequest, Claimed, Ledger, LedgerError, Targets};
 use crate::ops::lifecycle::Health;
-use crate::plan::{Next, Turn};
-use chrono::TimeDelta;
+use crate::plan::{Lane, Next};
+use chrono::{DateTime, TimeDelta, Utc};
 use settling::Settler;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -70,25 +71,27 @@ impl Dispatcher {
         let slots = Arc::new(Semaphore::new(self.max_in_flight));
         let (settler, settling) = Settler::start(self.clone(), &health);
         let attempts = TaskTracker::new();
-        let mut failures = backoff::reconnect();
+        let (mut failures, mut round) = (backoff::reconnect(), 0_usize);
         while !stop.is_cancelled() {
             pulse.tick();
-            let pause = match self.claim(&slots).await {
-                Ok(claimed) => {
+            round = round.wrapping_add(1);
+            let (claimed, error) = self.claim(&slots, round).await;
+            for claimed in claimed {
+                let (dispatcher, settler, slots) = (self.clone(), settler.clone(), slots.clone());
+                attempts.spawn(async move {
+                    // There is one for each: no more is claimed than there are free slots.
+                    let slot = slots.acquire_owned().await;
+                    let settlement = attempt::attempt(&dispatcher, claimed).await;
+                    drop(slot);
+                    settler.hand_over(settlement).await;
+                });
+            }
+            let pause = match error {
+                None => {
                     backoff::reset(&mut failures);
-                    let more = claimed.len() == MOST_AT_ONCE;
-                    for claimed in claimed {
-                        let (dispatcher, settler) = (self.clone(), settler.clone());
-                        let Ok(slot) = slots.clone().try_acquire_owned() else { break };
-                        attempts.spawn(async move {
-                            let settlement = attempt::attempt(&dispatcher, claimed).await;
-                            drop(slot);
-                            settler.hand_over(settlement).await;
-                        });
-                    }
-                    if more { Duration::ZERO } else { POLL }
+                    POLL
                 }
-                Err(error) => {
+                Some(error) => {
                     tracing::warn!(%error, "lanes cannot be claimed; trying again");
                     backoff::pause(&mut failures)
                 }
@@ -106,37 +109,43 @@ impl Dispatcher {
         pulse.done();
     }
 
-    /// Leases what may be worked on now, with its turn taken and its intent written.
-    async fn claim(&self, slots: &Semaphore) -> Result<Vec<Claimed>, crate::ledger::LedgerError> {
+    /// Leases what may be worked on now, with its turn taken and its intent written. Targets take turns at being asked first, so
+    /// that a busy one does not starve the others. What was leased before an error is kept.
+    async fn claim(&self, slots: &Semaphore, round: usize) -> (Vec<Claimed>, Option<LedgerError>) {
         let mut all = Vec::new();
-        for (name, target) in self.targets.iter() {
+        let count = self.targets.len();
+        for (name, target) in self.targets.iter().cycle().skip(round % count.max(1)).take(count) {
             let room = lock(&target.gate).room(Instant::now());
-            let limit = room.min(slots.available_permits().saturating_sub(all.len())).min(MOST_AT_ONCE - all.len());
+            let share = (MOST_AT_ONCE / count).max(1);
+            let limit = room.min(slots.available_permits().saturating_sub(all.len())).min(share);
             if limit == 0 {
                 continue;
             }
-            let request = ClaimRequest { target: name.clone(), limit, lease: self.lease };
-            let timeout = TimeDelta::from_std(self.request_timeout).unwrap_or_default();
-            let claims = self
-                .ledger
-                .claim(&request, &self.alias_types, |_, lane, now| {
-                    let turn: Turn = lane.turn(&target.rules, now);
-                    if let Next::Send(draft) = &turn.next {
-                        lane.begin(draft, now + timeout);
-                    }
-                    turn
-                })
-                .await?;
-            settling::report(&claims.finals, &self.outcomes);
-            for claimed in claims.lanes {
-                lock(&target.gate).begin();
-                all.push(claimed);
-            }
-            if claims.looked_at == limit {
-                self.wake.notify_one();
+            match self.claim_of(name, target, limit).await {
+                Ok(claimed) => all.extend(claimed),
+                Err(error) => return (all, Some(error)),
             }
         }
-        Ok(all)
+        (all, None)
+    }
+
+    async fn claim_of(&self, name: &str, target: &Target, limit: usize) -> Result<Vec<Claimed>, LedgerError> {
+        let request = ClaimRequest { target: name.to_owned(), limit, lease: self.lease };
+        let timeout = TimeDelta::from_std(self.request_timeout).unwrap_or_default();
+        let decide = |lane: &mut Lane, now: DateTime<Utc>| {
+            let turn = lane.turn(&target.rules, now);
+            if let Next::Send(draft) = &turn.next {
+                lane.begin(draft, now + timeout);
+            }
+            turn
+        };
+        let claims = self.ledger.claim(&request, &self.alias_types, decide).await?;
+        settling::report(&claims.finals, &self.outcomes);
+        claims.lanes.iter().for_each(|_| lock(&target.gate).begin());
+        if claims.looked_at == limit {
+            self.wake.notify_one();
+        }
+        Ok(claims.lanes)
     }
 }
 

@@ -56,7 +56,7 @@ async fn write(dispatcher: &Dispatcher, group: &mut [Settlement], pulse: &crate:
     loop {
         pulse.tick();
         let now = match dispatcher.ledger.now().await {
-            Ok(now) => dispatcher.ledger.settle(group, now).await,
+            Ok(now) => dispatcher.ledger.settle(group, &dispatcher.alias_types, now).await,
             Err(error) => Err(error),
         };
         match now {

@@ -3,10 +3,11 @@
 //! The callbacks run on the poll loop's own thread, inside its polls. They keep [`Offsets`] true to what is owned, commit what is
 //! durable before a partition goes, and leave the rest as news for the loop.
 
+use super::commit::commit_before_revoke;
 use super::offsets::{Offsets, Slot};
 use crate::kafka;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
+use rdkafka::consumer::{BaseConsumer, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,17 +22,15 @@ pub(super) enum News {
     Revoked(Vec<Slot>),
     /// This topic does not exist.
     Missing(String),
-    /// librdkafka's statistics, as JSON.
-    Statistics(Vec<u8>),
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     pub(super) offsets: Offsets,
     pub(super) news: Vec<News>,
-    /// Since when a commit is under way. Only one ever is, so that none can overtake another.
-    pub(super) committing: Option<Instant>,
-    /// Since when the last commit has failed.
+    /// Whether a commit is under way.
+    pub(super) is_committing: bool,
+    /// When the last commit failed, where it did.
     pub(super) failed: Option<Instant>,
     /// Everything is committed that will be.
     pub(super) is_closing: bool,
@@ -75,46 +74,21 @@ impl Group {
         list
     }
 
-    /// Commits what is durable of partitions that are about to go, and waits for the answer.
-    fn commit_before_revoke(&self, consumer: &BaseConsumer<Group>) {
-        let due = {
-            let mut shared = self.lock();
-            // With a commit under way, a second one could be overtaken by it; then the next owner reads a little again.
-            if shared.is_closing || shared.committing.is_some() || consumer.assignment_lost() {
-                return;
-            }
-            shared.offsets.ask()
-        };
-        if due.is_empty() {
-            return;
-        }
-        let list = self.list(due.iter().map(|(slot, next)| (*slot, Some(*next))));
-        let result = consumer.commit(&list, CommitMode::Sync);
-        self.settle_commit(&result, due.into_iter().map(|(slot, next)| (slot, next, result.is_ok())));
-    }
-
-    fn settle_commit(&self, result: &KafkaResult<()>, parts: impl Iterator<Item = (Slot, i64, bool)>) {
+    /// What was asked for is committed, or is due again.
+    pub(super) fn settle_commit(&self, due: &[(Slot, i64)], result: KafkaResult<()>) {
         let mut shared = self.lock();
-        let mut is_ok = result.is_ok();
-        if !is_ok {
-            let owned: Vec<Slot> = shared.offsets.owned().collect();
-            owned.into_iter().for_each(|slot| shared.offsets.refuse(slot));
-        }
-        for (slot, next, is_committed) in parts {
-            is_ok &= is_committed;
-            match is_committed {
-                true => shared.offsets.confirm(slot, next),
-                false => shared.offsets.refuse(slot),
+        for (slot, next) in due {
+            match result {
+                Ok(()) => shared.offsets.confirm(*slot, *next),
+                Err(_) => shared.offsets.refuse(*slot),
             }
         }
-        match (is_ok, shared.failed) {
-            (true, _) => shared.failed = None,
-            (false, Some(_)) => shared.failed = Some(Instant::now()),
-            (false, None) => {
-                shared.failed = Some(Instant::now());
-                let why = result.as_ref().err().map_or_else(|| "some partitions were refused".to_owned(), ToString::to_string);
-                tracing::warn!("offsets were not committed and will be again: {why}");
-            }
+        let has_failed = shared.failed.is_some();
+        shared.failed = result.is_err().then(Instant::now);
+        if let Err(error) = result
+            && !has_failed
+        {
+            tracing::warn!("offsets were not committed and will be again: {error}");
         }
     }
 
@@ -128,26 +102,6 @@ impl Group {
     /// The topic of a report `Subscribed topic not available: TOPIC: ...`.
     fn missing_in(&self, reason: &str) -> Option<&String> {
         self.topics.iter().find(|topic| reason.contains(&format!(": {topic}: ")))
-    }
-}
-
-/// Commits what is due, without waiting for the answer.
-pub(super) fn commit(consumer: &BaseConsumer<Group>, now: Instant) {
-    let group = consumer.context();
-    let due = {
-        let mut shared = group.lock();
-        let due = shared.offsets.ask();
-        shared.committing = (!due.is_empty()).then_some(now);
-        due
-    };
-    if due.is_empty() {
-        return;
-    }
-    let list = group.list(due.iter().map(|(slot, next)| (*slot, Some(*next))));
-    let result = consumer.commit(&list, CommitMode::Async);
-    if result.is_err() {
-        group.settle_commit(&result, std::iter::empty());
-        group.lock().committing = None;
     }
 }
 
@@ -180,9 +134,7 @@ impl ClientContext for Group {
         kafka::log_error(&error, reason);
     }
 
-    fn stats_raw(&self, statistics: &[u8]) {
-        self.lock().news.push(News::Statistics(statistics.to_vec()));
-    }
+    fn stats_raw(&self, _: &[u8]) {}
 }
 
 impl ConsumerContext for Group {
@@ -195,7 +147,7 @@ impl ConsumerContext for Group {
                 shared.news.push(News::Assigned(slots));
             }
             Rebalance::Revoke(list) => {
-                self.commit_before_revoke(consumer);
+                commit_before_revoke(consumer);
                 let slots = self.slots(list);
                 let mut shared = self.lock();
                 slots.iter().for_each(|slot| shared.offsets.revoke(*slot));
@@ -203,17 +155,6 @@ impl ConsumerContext for Group {
             }
             Rebalance::Error(error) => tracing::warn!("the group could not be rebalanced and tries again: {error}"),
         }
-    }
-
-    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
-        let parts = offsets.elements();
-        let parts = parts.iter().filter_map(|part| {
-            let slot = self.slot(part.topic(), part.partition())?;
-            let next = part.offset().to_raw()?;
-            Some((slot, next, result.is_ok() && part.error().is_ok()))
-        });
-        self.settle_commit(&result, parts);
-        self.lock().committing = None;
     }
 }
 
@@ -261,18 +202,12 @@ mod tests {
         let position = shared.offsets.read(slot, 9).unwrap();
         shared.offsets.durable(position);
         let due = shared.offsets.ask();
-        shared.committing = Some(Instant::now());
         drop(shared);
-        let list = group.list(due.iter().map(|(slot, next)| (*slot, Some(*next))));
-        group.commit_callback(Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NotCoordinator)), &list);
-        let mut shared = group.lock();
-        assert!(shared.committing.is_none() && shared.failed.is_some());
-        assert_eq!(shared.offsets.ask(), due);
-        drop(shared);
-        group.commit_callback(Ok(()), &list);
-        let mut shared = group.lock();
-        assert!(shared.failed.is_none());
-        shared.offsets.refuse(slot);
-        assert_eq!(shared.offsets.ask(), []);
+        group.settle_commit(&due, Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NotCoordinator)));
+        assert!(group.lock().failed.is_some());
+        assert_eq!(group.lock().offsets.ask(), due);
+        group.settle_commit(&due, Ok(()));
+        assert!(group.lock().failed.is_none());
+        assert_eq!(group.lock().offsets.ask(), []);
     }
 }

@@ -1,98 +1,92 @@
-//! How many records are still to be read: from the consumer's own statistics, for the partitions that are owned.
+//! How many records are still to be read: of the partitions that are owned, asked of the brokers themselves.
 //!
-//! Pure.
+//! librdkafka's own statistics stand still while partitions are paused, which is when the lag is of most interest.
 
-use super::offsets::{Offsets, Slot};
-use serde::Deserialize;
+use super::group::Group;
+use super::offsets::Slot;
+use super::status::Status;
+use crate::ops::metrics;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaResult;
+use rdkafka::{Offset, TopicPartitionList};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-/// What of librdkafka's statistics is used.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct Statistics {
-    #[serde(default)]
-    topics: BTreeMap<String, Topic>,
-    #[serde(default)]
-    cgrp: Group,
-}
+/// How long one question may take.
+const QUESTION: Duration = Duration::from_secs(1);
 
-#[derive(Debug, Default, Deserialize)]
-struct Group {
-    #[serde(default)]
-    join_state: String,
-}
+type Places = BTreeMap<Slot, i64>;
 
-#[derive(Debug, Deserialize)]
-struct Topic {
-    #[serde(default)]
-    partitions: BTreeMap<String, Partition>,
-}
-
-/// Offsets below zero are unknown.
-#[derive(Debug, Deserialize)]
-struct Partition {
-    partition: i32,
-    lo_offset: i64,
-    ls_offset: i64,
-    committed_offset: i64,
-}
-
-impl Statistics {
-    /// Whether this consumer has its share of the group's partitions, be it none.
-    pub(super) fn is_joined(&self) -> bool {
-        self.cgrp.join_state == "steady"
+/// Measures and shows the lag of every topic: 0 where none of its partitions is ours. Where a broker does not answer, the last one
+/// stays.
+pub(super) fn show(consumer: &BaseConsumer<Group>, topics: &[String], status: &Status) {
+    let lag = match measure(consumer) {
+        Ok(lag) => by_topic(topics.len(), lag),
+        Err(error) => return tracing::debug!("the lag could not be asked: {error}"),
+    };
+    let mut snapshot = status.lock();
+    for (topic, records) in topics.iter().zip(lag) {
+        metrics::LAG_RECORDS.set(&[topic], records as f64);
+        snapshot.lag.insert(topic.clone(), records);
     }
+}
 
-    /// The lag of every topic, 0 where none of its partitions is ours.
-    pub(super) fn lag(&self, topics: &[String], offsets: &Offsets) -> Vec<u64> {
-        let mut lag = vec![0; topics.len()];
-        for slot in offsets.owned() {
-            if let Some(records) = self.behind(topics, slot, offsets.durable_at(slot)) {
-                lag[slot.topic] += records;
-            }
-        }
-        lag
+fn measure(consumer: &BaseConsumer<Group>) -> KafkaResult<Vec<(Slot, u64)>> {
+    let group = consumer.context();
+    let (owned, mut at): (Vec<Slot>, Places) = {
+        let offsets = &group.lock().offsets;
+        let at = offsets.owned().filter_map(|slot| Some((slot, offsets.durable_at(slot)?))).collect();
+        (offsets.owned().collect(), at)
+    };
+    let list = |slots: &[Slot], offset| {
+        let mut list = group.list(slots.iter().map(|slot| (*slot, None)));
+        list.set_all_offsets(offset).map(|()| list)
+    };
+    let missing = |at: &Places| -> Vec<Slot> { owned.iter().copied().filter(|slot| !at.contains_key(slot)).collect() };
+    if owned.is_empty() {
+        return Ok(Vec::new());
     }
+    // Where nothing has become durable since the partition is ours, the group's offset counts; without one, the beginning.
+    if let unread @ [_, ..] = &missing(&at)[..] {
+        at.extend(places(group, &consumer.committed_offsets(list(unread, Offset::Invalid)?, QUESTION)?));
+    }
+    if let new @ [_, ..] = &missing(&at)[..] {
+        at.extend(places(group, &consumer.offsets_for_times(list(new, Offset::Beginning)?, QUESTION)?));
+    }
+    let ends = places(group, &consumer.offsets_for_times(list(&owned, Offset::End)?, QUESTION)?);
+    Ok(behind(&ends, &at))
+}
 
-    fn behind(&self, topics: &[String], slot: Slot, durable: Option<i64>) -> Option<u64> {
-        let topic = self.topics.get(topics.get(slot.topic)?)?;
-        let partition = topic.partitions.values().find(|partition| partition.partition == slot.partition)?;
-        // A partition that was never committed is read from its beginning.
-        let at =
-            [durable, Some(partition.committed_offset), Some(partition.lo_offset)].into_iter().flatten().find(|at| *at >= 0)?;
-        Some(u64::try_from(partition.ls_offset - at).unwrap_or(0))
-    }
+fn places(group: &Group, list: &TopicPartitionList) -> Places {
+    let known = |offset| match offset {
+        Offset::Offset(offset) => Some(offset),
+        _ => None,
+    };
+    let elements = list.elements();
+    let known = elements.iter().filter_map(|part| Some((group.slot(part.topic(), part.partition())?, known(part.offset())?)));
+    known.collect()
+}
+
+fn behind(ends: &Places, at: &Places) -> Vec<(Slot, u64)> {
+    let lag = |(slot, end): (&Slot, &i64)| Some((*slot, u64::try_from(end - at.get(slot)?).unwrap_or(0)));
+    ends.iter().filter_map(lag).collect()
+}
+
+fn by_topic(topics: usize, lag: Vec<(Slot, u64)>) -> Vec<u64> {
+    let mut sums = vec![0; topics];
+    lag.into_iter().for_each(|(slot, records)| sums[slot.topic] += records);
+    sums
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
-    fn only_owned_partitions_lag() {
-        let statistics: Statistics = serde_json::from_str(
-            r#"{"name":"x","cgrp":{"join_state":"steady","state":"up"},"topics":{
-                "a":{"topic":"a","partitions":{
-                    "0":{"partition":0,"lo_offset":5,"hi_offset":99,"ls_offset":50,"committed_offset":20},
-                    "1":{"partition":1,"lo_offset":5,"hi_offset":99,"ls_offset":50,"committed_offset":-1001},
-                    "2":{"partition":2,"lo_offset":0,"hi_offset":99,"ls_offset":50,"committed_offset":0},
-                    "-1":{"partition":-1,"lo_offset":-1,"hi_offset":-1,"ls_offset":-1,"committed_offset":-1001}}},
-                "b":{"topic":"b","partitions":{
-                    "0":{"partition":0,"lo_offset":-1001,"hi_offset":-1001,"ls_offset":-1001,"committed_offset":-1001}}}}}"#,
-        )
-        .unwrap();
-        let topics = ["a".to_owned(), "b".to_owned(), "c".to_owned()];
-        let mut offsets = Offsets::default();
-        assert_eq!(statistics.lag(&topics, &offsets), [0, 0, 0]);
+    fn lag_is_summed_by_topic_and_never_negative() {
         let slot = |topic, partition| Slot { topic, partition };
-        for owned in [slot(0, 0), slot(0, 1), slot(1, 0), slot(2, 7)] {
-            offsets.assign(owned);
-        }
-        assert_eq!(statistics.lag(&topics, &offsets), [30 + 45, 0, 0]);
-        offsets.durable(offsets.read(slot(0, 0), 47).unwrap());
-        assert_eq!(statistics.lag(&topics, &offsets), [2 + 45, 0, 0]);
-        offsets.revoke(slot(0, 1));
-        assert_eq!(statistics.lag(&topics, &offsets), [2, 0, 0]);
-        assert!(statistics.is_joined());
+        let ends = [(slot(0, 0), 50), (slot(0, 1), 50), (slot(1, 0), 7), (slot(1, 1), 9)].into();
+        let at = [(slot(0, 0), 20), (slot(0, 1), 5), (slot(1, 0), 8)].into();
+        assert_eq!(by_topic(3, behind(&ends, &at)), [30 + 45, 0, 0]);
     }
 }

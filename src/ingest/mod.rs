@@ -16,6 +16,7 @@
 //! It knows nothing of lanes, of SQL or of Buy with Prime.
 
 mod batch;
+mod commit;
 mod flow;
 mod group;
 mod lag;
@@ -34,6 +35,7 @@ use crate::backoff;
 use crate::kafka::{self, KafkaConfigError, KafkaSettings};
 use crate::ledger::{Incoming, Report};
 use crate::ops::metrics;
+use commit::Committer;
 use poll::{End, Poller, Progress};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use reader::Reader;
@@ -139,8 +141,14 @@ async fn session(
     let topics: Arc<[String]> = settings.topics.clone().into();
     let (batches, waiting) = mpsc::channel(1);
     let (reports, written) = std::sync::mpsc::channel();
+    let consumer = Arc::new(consumer);
+    let committer = match Committer::start(&consumer, Arc::clone(&topics), signals.status.clone()) {
+        Ok(committer) => committer,
+        Err(error) => return End::Lost(format!("no thread for its commits: {error}")),
+    };
     let poller = Poller {
         consumer,
+        committer,
         reader: Reader::new(Arc::clone(&topics), settings.limits, settings.poison_share, signals.status.clone()),
         topics,
         signals: signals.clone(),
@@ -167,7 +175,7 @@ async fn idle(signals: &Signals, stop: &CancellationToken) -> Result<(), KafkaCo
 }
 
 /// Queues are small: the backlog belongs on Kafka or in the ledger, not in memory.
-const DEFAULTS: [(&str, &str); 10] = [
+const DEFAULTS: [(&str, &str); 9] = [
     ("queued.min.messages", "2000"),
     ("queued.max.messages.kbytes", "8192"),
     ("fetch.max.bytes", "8388608"),
@@ -177,7 +185,6 @@ const DEFAULTS: [(&str, &str); 10] = [
     ("fetch.wait.max.ms", "100"),
     // A topic that is made later is found as soon.
     ("topic.metadata.refresh.interval.ms", "5000"),
-    ("statistics.interval.ms", "5000"),
     ("session.timeout.ms", "45000"),
     ("max.poll.interval.ms", "300000"),
 ];

@@ -2,13 +2,12 @@
 //! keeps this replica whatever Postgres does.
 
 use super::batch::Batch;
+use super::commit::Committer;
 use super::flow::Flow;
-use super::group::{self, News};
-use super::lag::Statistics;
+use super::group::News;
 use super::offsets::{Position, Slot};
 use super::reader::Reader;
 use super::{Consumer as GroupConsumer, Signals};
-use crate::ops::metrics;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
@@ -26,8 +25,6 @@ const NUDGE: Duration = Duration::from_millis(2);
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How often offsets are committed, at most; a commit that failed waits [`PATIENCE`].
 const COMMIT_EVERY: Duration = Duration::from_millis(200);
-/// librdkafka answers every commit; this is for the case that it does not.
-const COMMIT_LOST: Duration = Duration::from_secs(90);
 /// How often operators' pauses are looked up.
 const LOOK_UP_EVERY: Duration = Duration::from_millis(200);
 /// How long a question to the brokers may hold up reading, when partitions have come.
@@ -46,7 +43,8 @@ pub(super) enum End {
 
 /// The loop's state.
 pub(super) struct Poller {
-    pub(super) consumer: GroupConsumer,
+    pub(super) consumer: Arc<GroupConsumer>,
+    pub(super) committer: Committer,
     pub(super) topics: Arc<[String]>,
     pub(super) reader: Reader,
     pub(super) signals: Signals,
@@ -132,7 +130,6 @@ impl Poller {
                     self.signals.status.lock().awaited.insert(topic);
                     (self.signals.ready)();
                 }
-                News::Statistics(json) => self.measure(&json),
             }
         }
     }
@@ -143,10 +140,6 @@ impl Poller {
         self.progress.is_flow_due = true;
         self.tell_beginnings(slots);
         self.look_for_awaited(slots);
-        self.joined();
-    }
-
-    fn joined(&self) {
         self.signals.status.lock().is_joined = true;
         (self.signals.ready)();
     }
@@ -179,19 +172,6 @@ impl Poller {
                 tracing::info!(topic, "this topic exists now");
                 self.signals.status.lock().awaited.remove(&topic);
             }
-        }
-    }
-
-    fn measure(&self, json: &[u8]) {
-        let Ok(statistics) = serde_json::from_slice::<Statistics>(json) else { return };
-        if statistics.is_joined() {
-            self.joined();
-        }
-        let lag = statistics.lag(&self.topics, &self.consumer.context().lock().offsets);
-        let mut snapshot = self.signals.status.lock();
-        for (topic, records) in self.topics.iter().zip(lag) {
-            metrics::LAG_RECORDS.set(&[topic], records as f64);
-            snapshot.lag.insert(topic.clone(), records);
         }
     }
 
@@ -238,14 +218,11 @@ impl Poller {
 
     fn commit(&mut self) {
         let now = Instant::now();
-        let is_too_early = {
-            let shared = self.consumer.context().lock();
-            shared.committing.is_some_and(|since| now.duration_since(since) < COMMIT_LOST)
-                || shared.failed.is_some_and(|since| now.duration_since(since) < PATIENCE)
-        };
-        if !is_too_early && now.duration_since(self.progress.committed_at) >= COMMIT_EVERY {
+        let group = self.consumer.context();
+        let has_just_failed = group.lock().failed.is_some_and(|since| now.duration_since(since) < PATIENCE);
+        if !has_just_failed && now.duration_since(self.progress.committed_at) >= COMMIT_EVERY {
             self.progress.committed_at = now;
-            group::commit(&self.consumer, now);
+            self.committer.commit_due(group);
         }
     }
 
@@ -278,7 +255,7 @@ impl Poller {
     }
 
     fn finish(self) {
-        let Poller { consumer, batches, written, signals, .. } = self;
+        let Poller { consumer, committer, batches, written, signals, .. } = self;
         // The writer ends when the batches do, and its reports end with it.
         drop(batches);
         loop {
@@ -293,17 +270,16 @@ impl Poller {
         }
         let deadline = Instant::now() + FAREWELL;
         loop {
-            if consumer.context().lock().committing.is_none() {
-                group::commit(&consumer, Instant::now());
-            }
-            if consumer.context().lock().committing.is_none() || Instant::now() >= deadline {
+            committer.commit_due(consumer.context());
+            if !consumer.context().lock().is_committing || Instant::now() >= deadline {
                 break;
             }
             // What comes now is not taken: it is read again by whoever owns its partition next.
-            drop(consumer.poll(Duration::from_millis(20)));
+            drop(consumer.poll(NUDGE));
         }
         consumer.context().lock().is_closing = true;
         signals.status.lock().is_joined = false;
+        committer.end(consumer.context());
         // Leaves the group.
         drop(consumer);
     }

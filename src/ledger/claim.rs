@@ -1,5 +1,6 @@
 //! Due lanes are leased: chosen by lane and not by event, so that a lane's backlog does not make it dearer.
 
+use super::connect::in_time;
 use super::finals::FinalRow;
 use super::load::{Before, Head, load};
 use super::settle::Release;
@@ -65,56 +66,61 @@ impl Ledger {
         &self,
         request: &ClaimRequest,
         targets: &Targets,
-        mut decide: impl FnMut(&str, &mut Lane, DateTime<Utc>) -> Turn + Send,
+        mut decide: impl FnMut(&mut Lane, DateTime<Utc>) -> Turn + Send,
     ) -> Result<Claims, LedgerError> {
-        let began = Instant::now();
-        let mut connection = self.pool.acquire().await?;
-        let mut transaction = connection.begin().await?;
-        let rows = sqlx::query(
-            "SELECT id, lease_no, target, bwp_id, memo::text, now() FROM lane
-             WHERE target = $1 AND next_at <= now()
-             ORDER BY next_at LIMIT $2 FOR UPDATE SKIP LOCKED",
-        )
-        .bind(&request.target)
-        .bind(i64::try_from(request.limit).unwrap_or(i64::MAX))
-        .fetch_all(&mut *transaction)
-        .await?;
-        let mut heads = Vec::with_capacity(rows.len());
-        let mut now = DateTime::<Utc>::UNIX_EPOCH;
-        for row in &rows {
-            let memo: Option<String> = row.try_get(4)?;
-            now = row.try_get(5)?;
-            heads.push(Head {
-                id: row.try_get(0)?,
-                lease_no: row.try_get(1)?,
-                target: row.try_get(2)?,
-                bwp_id: row.try_get(3)?,
-                memo: memo.map(|memo| serde_json::from_str(&memo)).transpose()?.unwrap_or_default(),
-            });
-        }
-        if heads.is_empty() {
-            transaction.rollback().await?;
-            return Ok(Claims::default());
-        }
-        let loaded = load(&mut transaction, &heads, targets).await?;
-        let mut claims = Claims { looked_at: heads.len(), ..Claims::default() };
-        let mut writes = Vec::with_capacity(heads.len());
-        for (head, (mut lane, before)) in heads.into_iter().zip(loaded) {
-            let turn = decide(&head.target, &mut lane, now);
-            let release = Release::of(&turn.next, request.lease);
-            let written = Written::of(&head, &mut lane, &before, &turn, release, now)?;
-            if matches!(turn.next, Next::Send(_) | Next::Read { .. }) {
-                let before = before.after(&lane, &written)?;
-                let lease_no = head.lease_no + 1;
-                let (target, next) = (head.target, turn.next);
-                claims.lanes.push(Claimed { id: head.id, lease_no, target, lane, next, at: now, began, before });
+        in_time(async {
+            let began = Instant::now();
+            let mut connection = self.pool.acquire().await?;
+            let mut transaction = connection.begin().await?;
+            let rows = sqlx::query(
+                "SELECT id, lease_no, target, bwp_id, memo::text, now() FROM lane
+                 WHERE target = $1 AND next_at <= now()
+                 ORDER BY next_at LIMIT $2 FOR UPDATE SKIP LOCKED",
+            )
+            .bind(&request.target)
+            .bind(i64::try_from(request.limit).unwrap_or(i64::MAX))
+            .fetch_all(&mut *transaction)
+            .await?;
+            let mut heads = Vec::with_capacity(rows.len());
+            let mut now = DateTime::<Utc>::UNIX_EPOCH;
+            for row in &rows {
+                let memo: Option<String> = row.try_get(4)?;
+                now = row.try_get(5)?;
+                heads.push(Head {
+                    id: row.try_get(0)?,
+                    lease_no: row.try_get(1)?,
+                    target: row.try_get(2)?,
+                    bwp_id: row.try_get(3)?,
+                    memo: memo.map(|memo| serde_json::from_str(&memo)).transpose()?.unwrap_or_default(),
+                });
             }
-            writes.push(written);
-        }
-        claims.finals = write_lanes(&mut transaction, writes, now).await?;
-        fail_point!("claim-written");
-        transaction.commit().await?;
-        fail_point!("claim-committed");
-        Ok(claims)
+            if heads.is_empty() {
+                transaction.rollback().await?;
+                return Ok(Claims::default());
+            }
+            let loaded = load(&mut transaction, &heads, targets).await?;
+            let mut claims = Claims { looked_at: heads.len(), ..Claims::default() };
+            let mut writes = Vec::with_capacity(heads.len());
+            for (head, (mut lane, before)) in heads.into_iter().zip(loaded) {
+                let turn = decide(&mut lane, now);
+                let release = Release::of(&turn.next, request.lease);
+                let written = Written::of(&head, &mut lane, &before, &turn, release, now)?;
+                if matches!(turn.next, Next::Send(_) | Next::Read { .. }) {
+                    let before = before.after(&lane, &written)?;
+                    let lease_no = head.lease_no + 1;
+                    let (target, next) = (head.target, turn.next);
+                    claims.lanes.push(Claimed { id: head.id, lease_no, target, lane, next, at: now, began, before });
+                }
+                writes.push(written);
+            }
+            let (finals, tied) = write_lanes(&mut transaction, writes, targets, now).await?;
+            claims.finals = finals;
+            claims.lanes.retain(|claimed| !tied.contains(&claimed.id));
+            fail_point!("claim-written");
+            transaction.commit().await?;
+            fail_point!("claim-committed");
+            Ok(claims)
+        })
+        .await
     }
 }

@@ -17,6 +17,12 @@ pub fn identity_hash(identity: &Identity) -> Uuid {
     Uuid::from_bytes(bytes)
 }
 
+/// A value as text that a `jsonb` column takes: it has no NUL, which words of others may have.
+pub fn json_text(value: &impl serde::Serialize) -> String {
+    // Documents are made of strings, numbers, lists and maps with text as keys: they always have a JSON form.
+    serde_json::to_string(value).unwrap_or_default().replace("\\u0000", "\\ufffd")
+}
+
 /// Record headers as one column: for each, the lengths and bytes of name and value; -1 for a header without a value.
 pub fn pack_headers(headers: &[(String, Option<Vec<u8>>)]) -> Option<Vec<u8>> {
     if headers.is_empty() {

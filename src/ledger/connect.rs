@@ -75,6 +75,17 @@ impl From<serde_json::Error> for LedgerError {
     }
 }
 
+/// How long one call of the ledger may take: below what the watch over the loops allows, above what the server allows a lock.
+const DEADLINE: Duration = Duration::from_secs(15);
+
+/// Gives a call up whose answer does not come: a server that hangs is away, too.
+pub(super) async fn in_time<T>(call: impl Future<Output = Result<T, LedgerError>>) -> Result<T, LedgerError> {
+    match tokio::time::timeout(DEADLINE, call).await {
+        Ok(result) => result,
+        Err(_) => Err(LedgerError::Unavailable(format!("no answer within {} s", DEADLINE.as_secs()))),
+    }
+}
+
 impl Ledger {
     /// Makes the pool. Connects when it is first used, so that Postgres may still be on its way.
     ///

@@ -1,7 +1,7 @@
 //! Events end: their rows go, or stay to be retried; each has its outcome and is counted.
 
 use super::LedgerError;
-use super::codec::{kind_code, state};
+use super::codec::{json_text, kind_code, state};
 use super::save::{OutcomeRow, Tally, record_outcomes};
 use super::write::{Ended, Written};
 use crate::event::AliasKind;
@@ -9,6 +9,7 @@ use crate::outcome::{self, Final};
 use crate::plan::outcome::{Reason, Status};
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// A row that became final: for metrics and logs.
@@ -40,89 +41,100 @@ pub(super) async fn write_finals(
     writes: &[Written],
     now: DateTime<Utc>,
 ) -> Result<Vec<FinalRow>, LedgerError> {
-    let mut outcomes = Vec::new();
-    let mut finals = Vec::new();
-    let mut tally = Tally::default();
-    let mut ended: Vec<(i64, i64)> = Vec::new();
-    let mut dead: Vec<(i64, i64, serde_json::Value)> = Vec::new();
-    for written in writes {
-        for Ended { settled, record, order_bwp_id, entity_bwp_id } in &written.settled {
-            let event = &settled.live.event;
-            let ending = Final {
-                status: settled.status,
-                reason: settled.reason.as_ref(),
-                attempts: settled.live.progress.attempts,
-                order_bwp_id: order_bwp_id.as_deref(),
-                entity_bwp_id: entity_bwp_id.as_deref(),
-                settled_at: now,
-                number: record.outcomes + 1,
-            };
-            let order = event.data.order().id().to_owned();
-            outcomes.push(OutcomeRow {
-                lane: Some(written.id),
-                no: Some(settled.no),
-                kind: Some(kind_code(event.envelope.kind)),
-                status: settled.status,
-                reason: settled.reason.clone(),
-                record_key: Some(order.as_bytes().to_vec()),
-                outcome: outcome::of_event(event, &record.place, &ending),
-                dead: (settled.status == Status::Dead).then(|| (record.place.clone(), record.original.clone())),
-            });
-            tally.add("final", event.envelope.kind.label(), 1);
-            match (settled.status, &settled.reason) {
-                (Status::Dead, Some(reason)) => dead.push((written.id, settled.no, serde_json::to_value(reason)?)),
-                _ => ended.push((written.id, settled.no)),
-            }
-            finals.push(FinalRow {
-                kind: event.envelope.kind,
-                status: settled.status,
-                reason: settled.reason.clone(),
-                age: (now - record.received_at).to_std().unwrap_or_default(),
-                entity: outcome::entity(event).0,
-                traceparent: event.envelope.traceparent.clone(),
-                identity: event.envelope.identity.clone(),
-                order,
-                attempts: settled.live.progress.attempts,
-            });
-        }
+    let all = || writes.iter().flat_map(|written| written.settled.iter().map(|ended| (written.id, ended)));
+    let dead: Vec<(i64, i64, String)> = all()
+        .filter_map(|(lane, ended)| match (ended.settled.status, &ended.settled.reason) {
+            (Status::Dead, Some(reason)) => Some((lane, ended.settled.no, json_text(reason))),
+            _ => None,
+        })
+        .collect();
+    let gone: Vec<(i64, i64)> =
+        all().filter(|(_, ended)| ended.settled.status != Status::Dead).map(|(lane, ended)| (lane, ended.settled.no)).collect();
+    // An event that has moved to another lane meanwhile ends there.
+    let mut there = bury_work(db, &dead).await?;
+    there.extend(delete_work(db, &gone).await?);
+    let (mut outcomes, mut finals, mut tally) = (Vec::new(), Vec::new(), Tally::default());
+    for (lane, ended) in all().filter(|(lane, ended)| there.contains(&(*lane, ended.settled.no))) {
+        tally.add("final", ended.settled.live.event.envelope.kind.label(), 1);
+        outcomes.push(outcome_row(lane, ended, now));
+        finals.push(final_row(ended, now));
     }
-    delete_work(db, &ended).await?;
-    bury_work(db, &dead).await?;
     record_outcomes(db, &outcomes, now).await?;
     tally.write(db).await?;
     Ok(finals)
 }
 
-async fn delete_work(db: &mut PgConnection, rows: &[(i64, i64)]) -> Result<(), LedgerError> {
-    if rows.is_empty() {
-        return Ok(());
+fn outcome_row(lane: i64, ended: &Ended, now: DateTime<Utc>) -> OutcomeRow {
+    let Ended { settled, record, order_bwp_id, entity_bwp_id } = ended;
+    let event = &settled.live.event;
+    let ending = Final {
+        status: settled.status,
+        reason: settled.reason.as_ref(),
+        attempts: settled.live.progress.attempts,
+        order_bwp_id: order_bwp_id.as_deref(),
+        entity_bwp_id: entity_bwp_id.as_deref(),
+        settled_at: now,
+        number: record.outcomes + 1,
+    };
+    OutcomeRow {
+        lane: Some(lane),
+        no: Some(settled.no),
+        kind: Some(kind_code(event.envelope.kind)),
+        status: settled.status,
+        reason: settled.reason.clone(),
+        record_key: Some(event.data.order().id().as_bytes().to_vec()),
+        outcome: outcome::of_event(event, &record.place, &ending),
+        dead: (settled.status == Status::Dead).then(|| (record.place.clone(), record.original.clone())),
     }
-    sqlx::query(
-        "DELETE FROM work w USING unnest($1::bigint[], $2::bigint[]) AS k (lane, no) WHERE w.lane = k.lane AND w.no = k.no",
+}
+
+fn final_row(ended: &Ended, now: DateTime<Utc>) -> FinalRow {
+    let event = &ended.settled.live.event;
+    FinalRow {
+        kind: event.envelope.kind,
+        status: ended.settled.status,
+        reason: ended.settled.reason.clone(),
+        entity: outcome::entity(event).0,
+        traceparent: event.envelope.traceparent.clone(),
+        age: (now - ended.record.received_at).to_std().unwrap_or_default(),
+        identity: event.envelope.identity.clone(),
+        order: event.data.order().id().to_owned(),
+        attempts: ended.settled.live.progress.attempts,
+    }
+}
+
+async fn delete_work(db: &mut PgConnection, rows: &[(i64, i64)]) -> Result<BTreeSet<(i64, i64)>, LedgerError> {
+    if rows.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let gone: Vec<(i64, i64)> = sqlx::query_as(
+        "DELETE FROM work w USING unnest($1::bigint[], $2::bigint[]) AS k (lane, no)
+         WHERE w.lane = k.lane AND w.no = k.no RETURNING w.lane, w.no",
     )
     .bind(rows.iter().map(|row| row.0).collect::<Vec<_>>())
     .bind(rows.iter().map(|row| row.1).collect::<Vec<_>>())
-    .execute(db)
+    .fetch_all(db)
     .await?;
-    Ok(())
+    Ok(gone.into_iter().collect())
 }
 
-async fn bury_work(db: &mut PgConnection, rows: &[(i64, i64, serde_json::Value)]) -> Result<(), LedgerError> {
+async fn bury_work(db: &mut PgConnection, rows: &[(i64, i64, String)]) -> Result<BTreeSet<(i64, i64)>, LedgerError> {
     if rows.is_empty() {
-        return Ok(());
+        return Ok(BTreeSet::new());
     }
-    sqlx::query(
-        "UPDATE work w SET state = $4, died = k.died, outcomes = w.outcomes + 1, waiting_since = NULL, waits_for = NULL
-         FROM unnest($1::bigint[], $2::bigint[], $3::jsonb[]) AS k (lane, no, died)
-         WHERE w.lane = k.lane AND w.no = k.no",
+    let buried: Vec<(i64, i64)> = sqlx::query_as(
+        "UPDATE work w SET state = $4, died = k.died::jsonb, died_at = now(), outcomes = w.outcomes + 1, waiting_since = NULL,
+                waits_for = NULL
+         FROM unnest($1::bigint[], $2::bigint[], $3::text[]) AS k (lane, no, died)
+         WHERE w.lane = k.lane AND w.no = k.no RETURNING w.lane, w.no",
     )
     .bind(rows.iter().map(|row| row.0).collect::<Vec<_>>())
     .bind(rows.iter().map(|row| row.1).collect::<Vec<_>>())
     .bind(rows.iter().map(|row| row.2.clone()).collect::<Vec<_>>())
     .bind(state::DEAD)
-    .execute(db)
+    .fetch_all(db)
     .await?;
-    Ok(())
+    Ok(buried.into_iter().collect())
 }
 
 /// A dead event was revived: its outcome no longer counts, and its lane is due.

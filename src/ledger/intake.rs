@@ -1,14 +1,14 @@
 //! A batch of records becomes rows, in one transaction.
 
-use super::codec::{identity_hash, kind_code, pack_headers, state};
+use super::codec::{identity_hash, json_text, kind_code, pack_headers, state};
+use super::connect::in_time;
 use super::finals::FinalRow;
 use super::inbox::{Content, Incoming, Original, Place, Report};
 use super::merge::{are_two_orders, merge_lanes, part_lane};
 use super::naming::{self, OrderKey, ThingKey};
-use super::revive::{Repeated, revive};
 use super::save::{OutcomeRow, Tally, record_outcomes};
 use super::{Ledger, LedgerError, Targets};
-use crate::event::{AliasKind, AliasRow, Data, Event};
+use crate::event::{AliasKind, AliasRow, Data, Event, Identity, Kind};
 use crate::outcome::{self, Final};
 use crate::plan::names::{NameRow, Origin};
 use crate::plan::outcome::{Class, Reason, Status};
@@ -23,6 +23,9 @@ use uuid::Uuid;
 /// How often a batch is tried again because lanes were merged under it.
 const RESTARTS: usize = 10;
 
+/// The header that makes a dead letter, put back on its topic, a retry.
+const OUTCOME_ID: &str = "x-bwp-sync-outcome-id";
+
 /// An event that was not there before.
 struct Fresh<'a> {
     place: &'a Place,
@@ -30,6 +33,8 @@ struct Fresh<'a> {
     original: &'a Original,
     hash: Uuid,
     order: OrderKey,
+    /// The count of the outcome that it would have at once.
+    number: i32,
 }
 
 impl Ledger {
@@ -38,18 +43,21 @@ impl Ledger {
     /// # Errors
     /// Where Postgres is away: then nothing of the batch was taken.
     pub async fn intake(&self, batch: &[Incoming], targets: &Targets) -> Result<Report, LedgerError> {
-        for _ in 0..RESTARTS {
-            let mut connection = self.pool.acquire().await?;
-            let mut transaction = connection.begin().await?;
-            if let Some(report) = take_in(&mut transaction, batch, targets).await? {
-                fail_point!("intake-written");
-                transaction.commit().await?;
-                fail_point!("intake-committed");
-                return Ok(report);
+        in_time(async {
+            for _ in 0..RESTARTS {
+                let mut connection = self.pool.acquire().await?;
+                let mut transaction = connection.begin().await?;
+                if let Some(report) = take_in(&mut transaction, batch, targets).await? {
+                    fail_point!("intake-written");
+                    transaction.commit().await?;
+                    fail_point!("intake-committed");
+                    return Ok(report);
+                }
+                transaction.rollback().await?;
             }
-            transaction.rollback().await?;
-        }
-        Err(LedgerError::Unavailable("lanes were merged again and again under one batch".into()))
+            Err(LedgerError::Unavailable("lanes were merged again and again under one batch".into()))
+        })
+        .await
     }
 }
 
@@ -69,26 +77,31 @@ async fn take_in(db: &mut PgConnection, batch: &[Incoming], targets: &Targets) -
     let Some(lanes) = lanes_of(db, &fresh, targets).await? else { return Ok(None) };
     let lanes = apply_aliases(db, &fresh, lanes, targets).await?;
     let (mut outcomes, finals) = insert_work(db, &fresh, &lanes, targets, now).await?;
-    let revived = revive(db, &repeated, targets, now).await?;
+    let revived = revive(db, &repeated, targets).await?;
     report.new = fresh.len() as u64;
-    report.duplicates = (repeated.len() - revived.places.len()) as u64;
-    for repeated in repeated.iter().filter(|repeated| !revived.places.contains(repeated.place)) {
-        tally.add("duplicate", &repeated.place.topic, 1);
+    report.duplicates = repeated.len() as u64 - revived.len() as u64;
+    for (place, ..) in repeated.iter().filter(|(place, ..)| !revived.contains(*place)) {
+        tally.add("duplicate", &place.topic, 1);
     }
-    outcomes.extend(revived.outcomes);
     quarantine(db, batch, now, &mut report, &mut tally, &mut outcomes).await?;
     for row in &outcomes {
         tally.add("final", super::totals::kind_label(row.kind), 1);
     }
     report.finals = finals;
-    report.finals.extend(revived.finals);
-    // A retry reopens an outcome; the record that asked for it is one that was read and has no outcome of its own.
-    tally.add("duplicate", "retry", revived.places.len() as i64);
+    let retaken = fresh.iter().filter(|event| event.number > 1).count() as i64;
+    tally.add("final", Kind::Alias.label(), -retaken);
+    tally.add("duplicate", "retry", retaken);
+    if !revived.is_empty() {
+        // A retry reopens an outcome; the record that asked for it is one that was read and has no outcome of its own.
+        tally.add("duplicate", "retry", revived.len() as i64);
+    }
     record_outcomes(db, &outcomes, now).await?;
     tally.write(db).await?;
-    report.is_work_due = !fresh.is_empty() || !revived.places.is_empty();
+    report.is_work_due = !fresh.is_empty() || !revived.is_empty();
     Ok(Some(report))
 }
+
+type Repeated<'a> = (&'a Place, &'a Event, Uuid, &'a Original);
 
 /// Parts the events of a batch into new ones and those that were there before, within the batch or ever.
 async fn sort_out<'a>(
@@ -104,12 +117,12 @@ async fn sort_out<'a>(
         let Content::Event { event, original } = &incoming.content else { continue };
         let hash = identity_hash(&event.envelope.identity);
         if !hashes.insert(hash) {
-            repeated.push(Repeated { place: &incoming.place, event, original, hash });
+            repeated.push((&incoming.place, &**event, hash, original));
             continue;
         }
         let types = targets.get(&event.envelope.target).unwrap_or(&fallback);
         let order = OrderKey::new(&event.envelope.target, &types.name(AliasKind::Order, &event.data.order()));
-        candidates.push(Fresh { place: &incoming.place, event, original, hash, order });
+        candidates.push(Fresh { place: &incoming.place, event, original, hash, order, number: 1 });
     }
     if candidates.is_empty() {
         return Ok((candidates, repeated));
@@ -117,17 +130,57 @@ async fn sort_out<'a>(
     let new: Vec<Uuid> =
         sqlx::query_scalar("INSERT INTO seen (hash) SELECT unnest($1::uuid[]) ON CONFLICT DO NOTHING RETURNING hash")
             .bind(hashes.into_iter().collect::<Vec<_>>())
-            .fetch_all(db)
+            .fetch_all(&mut *db)
             .await?;
-    let new: BTreeSet<Uuid> = new.into_iter().collect();
-    let (fresh, old): (Vec<Fresh>, Vec<Fresh>) = candidates.into_iter().partition(|event| new.contains(&event.hash));
-    repeated.extend(old.into_iter().map(|old| Repeated {
-        place: old.place,
-        event: old.event,
-        original: old.original,
-        hash: old.hash,
-    }));
+    // A dead event may outlive the memory of its identity: it is still the same event.
+    let kept: Vec<Uuid> =
+        sqlx::query_scalar("SELECT hash FROM work WHERE state = 3 AND hash = ANY($1)").bind(&new).fetch_all(&mut *db).await?;
+    let kept: BTreeSet<Uuid> = kept.into_iter().collect();
+    let new: BTreeSet<Uuid> = new.into_iter().filter(|hash| !kept.contains(hash)).collect();
+    let (mut fresh, mut old): (Vec<Fresh>, Vec<Fresh>) = candidates.into_iter().partition(|event| new.contains(&event.hash));
+    retake_aliases(db, &mut fresh, &mut old, targets).await?;
+    repeated.extend(old.into_iter().map(|old| (old.place, old.event, old.hash, old.original)));
     Ok((fresh, repeated))
+}
+
+/// A row of the alias table that died for its target, put back as a retry, is taken in anew: it has no turn in a lane.
+async fn retake_aliases<'a>(
+    db: &mut PgConnection,
+    fresh: &mut Vec<Fresh<'a>>,
+    old: &mut Vec<Fresh<'a>>,
+    targets: &Targets,
+) -> Result<(), LedgerError> {
+    let mut at = 0;
+    while let Some(event) = old.get(at) {
+        let envelope = &event.event.envelope;
+        let retried = retried_number(&envelope.identity, event.original).filter(|_| targets.contains_key(&envelope.target));
+        let is_row = matches!(event.event.data, Data::Alias(_));
+        let Some(number) = retried.filter(|_| is_row) else {
+            at += 1;
+            continue;
+        };
+        let gone = sqlx::query("DELETE FROM work WHERE hash = $1 AND state = $2 AND outcomes = $3")
+            .bind(event.hash)
+            .bind(state::DEAD)
+            .bind(number)
+            .execute(&mut *db)
+            .await?;
+        if gone.rows_affected() == 0 {
+            at += 1;
+            continue;
+        }
+        let mut event = old.remove(at);
+        event.number = number + 1;
+        fresh.push(event);
+    }
+    Ok(())
+}
+
+/// The number of the outcome that a dead letter brings back in its header.
+fn retried_number(identity: &Identity, original: &Original) -> Option<i32> {
+    let header = original.headers.iter().rev().find(|(name, _)| name == OUTCOME_ID).and_then(|(_, value)| value.as_deref());
+    let id = std::str::from_utf8(header?).ok()?;
+    id.rsplit_once('#')?.1.parse::<i32>().ok().filter(|number| outcome::outcome_id(identity, *number) == id)
 }
 
 /// The lanes of all orders that the events name, made where there are none, and locked.
@@ -195,7 +248,16 @@ async fn apply_aliases(
         }
     }
     for key in &changed {
-        let Some(id) = orders.get(key).and_then(|row| row.bwp_id.clone()) else { continue };
+        let Some(id) = orders.get(key).and_then(|row| row.bwp_id.clone()) else {
+            // Removed: from now on the alias is an order of its own, until something else is known of it.
+            if let (Some(old), true) = (lanes.get(key).copied(), stood_for.contains_key(key)) {
+                let types = targets.get(&key.target).cloned().unwrap_or_default();
+                let new = naming::make_lane(db, &key.target).await?;
+                part_lane(db, old, new, key, &types).await?;
+                lanes.insert(key.clone(), new);
+            }
+            continue;
+        };
         let ends = (lanes.get(key).copied(), lanes.get(&OrderKey::bwp(&key.target, &id)).copied());
         if let (Some(one), Some(other)) = ends
             && one != other
@@ -298,14 +360,15 @@ async fn write_work(db: &mut PgConnection, work: &[(i64, i64, &Fresh<'_>, Option
     if work.is_empty() {
         return Ok(());
     }
-    let died: Vec<Option<serde_json::Value>> =
-        work.iter().map(|row| row.3.as_ref().map(serde_json::to_value).transpose()).collect::<Result<_, _>>()?;
+    let died: Vec<Option<String>> = work.iter().map(|row| row.3.as_ref().map(json_text)).collect();
     sqlx::query(
-        "INSERT INTO work (lane, no, hash, kind, topic, partition, \"offset\", key, headers, value, died, state, outcomes)
-         SELECT k.*, CASE WHEN k.died IS NULL THEN 0 ELSE 3 END, CASE WHEN k.died IS NULL THEN 0 ELSE 1 END
+        "INSERT INTO work (lane, no, hash, kind, topic, partition, \"offset\", key, headers, value, died, died_at, state, outcomes)
+         SELECT k.lane, k.no, k.hash, k.kind, k.topic, k.partition, k.\"offset\", k.key, k.headers, k.value, k.died::jsonb,
+                CASE WHEN k.died IS NOT NULL THEN now() END, CASE WHEN k.died IS NULL THEN 0 ELSE 3 END,
+                CASE WHEN k.died IS NULL THEN 0 ELSE k.number END
          FROM unnest($1::bigint[], $2::bigint[], $3::uuid[], $4::smallint[], $5::text[], $6::int[], $7::bigint[], $8::bytea[],
-                     $9::bytea[], $10::bytea[], $11::jsonb[])
-              AS k (lane, no, hash, kind, topic, partition, \"offset\", key, headers, value, died)",
+                     $9::bytea[], $10::bytea[], $11::text[], $12::int[])
+              AS k (lane, no, hash, kind, topic, partition, \"offset\", key, headers, value, died, number)",
     )
     .bind(work.iter().map(|row| row.0).collect::<Vec<_>>())
     .bind(work.iter().map(|row| row.1).collect::<Vec<_>>())
@@ -318,12 +381,13 @@ async fn write_work(db: &mut PgConnection, work: &[(i64, i64, &Fresh<'_>, Option
     .bind(work.iter().map(|row| pack_headers(&row.2.original.headers)).collect::<Vec<_>>())
     .bind(work.iter().map(|row| row.2.original.value.clone()).collect::<Vec<_>>())
     .bind(died)
+    .bind(work.iter().map(|row| row.2.number).collect::<Vec<_>>())
     .execute(db)
     .await?;
     Ok(())
 }
 
-pub(super) fn final_row(event: &Event, status: Status, reason: &Reason) -> FinalRow {
+fn final_row(event: &Event, status: Status, reason: &Reason) -> FinalRow {
     FinalRow {
         kind: event.envelope.kind,
         status,
@@ -337,7 +401,7 @@ pub(super) fn final_row(event: &Event, status: Status, reason: &Reason) -> Final
     }
 }
 
-pub(super) fn unknown_target(event: &Event) -> Reason {
+fn unknown_target(event: &Event) -> Reason {
     let message =
         format!("target {} is not configured; add targets.{0} or correct the event, then retry it", event.envelope.target);
     Reason::new(Class::Configuration, "UNKNOWN_TARGET", message).at("/target")
@@ -352,8 +416,15 @@ fn outcome_row(event: &Fresh, lane: i64, no: i64, status: Status, reason: Reason
         Data::Alias(row) if row.kind == AliasKind::Order => row.bwp_id.as_deref(),
         _ => None,
     };
-    let ending =
-        Final { status, reason: Some(&reason), attempts: 0, order_bwp_id, entity_bwp_id: bwp_id, settled_at: now, number: 1 };
+    let ending = Final {
+        status,
+        reason: Some(&reason),
+        attempts: 0,
+        order_bwp_id,
+        entity_bwp_id: bwp_id,
+        settled_at: now,
+        number: event.number,
+    };
     OutcomeRow {
         lane: Some(lane),
         no: Some(no),
@@ -364,6 +435,29 @@ fn outcome_row(event: &Fresh, lane: i64, no: i64, status: Status, reason: Reason
         dead: (status == Status::Dead).then(|| (event.place.clone(), event.original.clone())),
         reason: Some(reason),
     }
+}
+
+/// Retries dead events whose letter came back with the id of their present outcome. Gives the places of those letters.
+async fn revive(db: &mut PgConnection, repeated: &[Repeated<'_>], targets: &Targets) -> Result<BTreeSet<Place>, LedgerError> {
+    let mut revived = BTreeSet::new();
+    for (place, event, hash, original) in repeated {
+        let number = retried_number(&event.envelope.identity, original).filter(|_| targets.contains_key(&event.envelope.target));
+        let Some(number) = number else { continue };
+        let lane: Option<(i64, i16)> = sqlx::query_as(
+            "UPDATE work SET state = $1, progress = NULL, died = NULL, waiting_since = NULL, waits_for = NULL
+             WHERE hash = $2 AND state = $3 AND outcomes = $4 RETURNING lane, kind",
+        )
+        .bind(state::QUEUED)
+        .bind(hash)
+        .bind(state::DEAD)
+        .bind(number)
+        .fetch_optional(&mut *db)
+        .await?;
+        let Some((lane, kind)) = lane else { continue };
+        super::finals::reopen(db, lane, kind).await?;
+        revived.insert((*place).clone());
+    }
+    Ok(revived)
 }
 
 /// Keeps what could not be read, once for each place.
@@ -381,7 +475,7 @@ async fn quarantine(
         let reason = Reason::new(Class::Invalid, fault.code.as_str(), fault.message.clone()).at(fault.pointer.clone());
         let inserted = sqlx::query(
             "INSERT INTO quarantine (topic, partition, \"offset\", key, headers, value, reason)
-             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
+             VALUES ($1, $2, $3, $4, $5, $6, $7::jsonb) ON CONFLICT DO NOTHING",
         )
         .bind(&place.topic)
         .bind(place.partition)
@@ -389,7 +483,7 @@ async fn quarantine(
         .bind(&original.key)
         .bind(pack_headers(&original.headers))
         .bind(&original.value)
-        .bind(serde_json::to_value(&reason)?)
+        .bind(json_text(&reason))
         .execute(&mut *db)
         .await?;
         if inserted.rows_affected() == 0 {

@@ -1,10 +1,10 @@
 //! Lanes as values: from their rows, and what has changed back into rows.
 
-use super::codec::{alias_kind_of, state, unpack_headers};
+use super::codec::{alias_kind_of, json_text, state, unpack_headers};
 use super::inbox::{Original, Place};
 use super::naming::name_row;
 use super::{LedgerError, Targets};
-use crate::event::{self, Alias, AliasKind, RawRecord, Reading};
+use crate::event::{self, Alias, AliasKind, Event, RawRecord, Reading};
 use crate::plan::lane::{Lane, Live, Memo, Progress};
 use crate::plan::rank::EventNo;
 use crate::plan::subject::{AliasTypes, Subject};
@@ -14,8 +14,11 @@ use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 use std::collections::BTreeMap;
 
-/// The most events of one lane that are looked at in one turn.
-const MOST_EVENTS: i64 = 500;
+/// The most events of one lane that are looked at in one turn, of each state: what waits never hides what is due.
+const MOST_EVENTS: i64 = 1_000;
+
+/// The most events that died of old age whose members still count.
+const MOST_GHOSTS: i64 = 100;
 
 /// A lane's own row.
 #[derive(Debug, Clone)]
@@ -32,6 +35,8 @@ pub struct Head {
 pub struct Before {
     pub things: BTreeMap<Subject, String>,
     pub records: BTreeMap<EventNo, Record>,
+    /// Whether there may be more events than were loaded.
+    pub is_partial: bool,
 }
 
 /// The record of an unsettled event, and where its row stood.
@@ -93,7 +98,7 @@ async fn load_things(db: &mut PgConnection, ids: &[i64], lanes: &mut Loading) ->
         let subject: Subject = serde_json::from_str(&subject)?;
         let thing: Thing = serde_json::from_str(&doc)?;
         if let Some((lane, before)) = lanes.get_mut(&row.try_get(0)?) {
-            before.things.insert(subject.clone(), serde_json::to_string(&thing)?);
+            before.things.insert(subject.clone(), json_text(&thing));
             lane.things.insert(subject, thing);
         }
     }
@@ -109,14 +114,15 @@ async fn load_events(
     let rows = sqlx::query(
         "SELECT w.* FROM unnest($1::bigint[]) AS l (id)
          CROSS JOIN LATERAL (
-            SELECT lane, no, topic, partition, \"offset\", key, headers, value, state, received_at, waiting_since, waits_for,
-                   progress, outcomes
-            FROM work WHERE lane = l.id AND (state <> $2 OR died ->> 'class' = 'expired') ORDER BY no LIMIT $3
+            (SELECT * FROM work WHERE lane = l.id AND state = 0 ORDER BY no LIMIT $2)
+            UNION ALL (SELECT * FROM work WHERE lane = l.id AND state = 1 ORDER BY no LIMIT $2)
+            UNION ALL (SELECT * FROM work WHERE lane = l.id AND state = 2 ORDER BY no LIMIT $2)
+            UNION ALL (SELECT * FROM work WHERE lane = l.id AND state = 3 AND died ->> 'class' = 'expired' ORDER BY no DESC LIMIT $3)
          ) w",
     )
     .bind(ids)
-    .bind(state::DEAD)
     .bind(MOST_EVENTS)
+    .bind(MOST_GHOSTS)
     .fetch_all(db)
     .await?;
     for row in &rows {
@@ -128,6 +134,7 @@ async fn load_events(
             Some(live) => {
                 lane.events.insert(no, live);
                 before.records.insert(no, record);
+                before.is_partial |= before.records.len() as i64 >= MOST_EVENTS;
             }
             None => tracing::error!(lane = id, no, "a stored event can no longer be read; it stays in the ledger"),
         }
@@ -154,12 +161,22 @@ pub fn record(row: &PgRow) -> Result<Record, LedgerError> {
     })
 }
 
+impl Record {
+    /// The event in the record, read as it was when it was taken in.
+    pub fn event(&self) -> Option<Event> {
+        let headers: Vec<(&str, Option<&[u8]>)> =
+            self.original.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect();
+        let raw = RawRecord { key: self.original.key.as_deref(), value: Some(&self.original.value), headers: &headers };
+        match event::read(&raw) {
+            Reading::Event(event) => Some(*event),
+            Reading::Tombstone | Reading::Fault(_) => None,
+        }
+    }
+}
+
 fn live(no: EventNo, record: &Record, types: &AliasTypes) -> Result<Option<Live>, LedgerError> {
-    let headers: Vec<(&str, Option<&[u8]>)> =
-        record.original.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect();
-    let raw = RawRecord { key: record.original.key.as_deref(), value: Some(&record.original.value), headers: &headers };
-    let Reading::Event(event) = event::read(&raw) else { return Ok(None) };
-    let mut live = Live::new(no, *event, types);
+    let Some(event) = record.event() else { return Ok(None) };
+    let mut live = Live::new(no, event, types);
     if let Some(progress) = &record.progress {
         live.progress = serde_json::from_value::<Progress>(progress.clone())?;
     }

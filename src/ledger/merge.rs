@@ -4,10 +4,10 @@
 //! are the order of arrival. What either had in flight becomes unknown: its holder finds its lease gone, and the lane sends
 //! nothing before the order has been read.
 
-use super::LedgerError;
-use super::codec::{alias_kind_code, origin_code};
-use super::load::{Head, load};
+use super::codec::{alias_kind_code, json_text, origin_code};
+use super::load::{Head, load, record};
 use super::naming::{self, OrderKey, write_thing_rows};
+use super::{LedgerError, Targets};
 use crate::event::AliasKind;
 use crate::plan::lane::Memo;
 use crate::plan::names::{NameRow, Origin};
@@ -15,54 +15,69 @@ use crate::plan::subject::AliasTypes;
 use sqlx::{PgConnection, Row};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Makes names lead to lanes, merging lanes that turn out to be one.
-pub async fn tie_lanes(db: &mut PgConnection, learned: &[(OrderKey, i64, Option<NameRow>)]) -> Result<(), LedgerError> {
+/// Makes names that Buy with Prime has confirmed lead to their lanes: lanes that turn out to be one are merged, and a name that led to
+/// another order is taken from it. Gives the lanes that took part in a merge: their leases no longer stand.
+pub async fn tie_lanes(
+    db: &mut PgConnection,
+    learned: &[(OrderKey, i64, Option<NameRow>)],
+    targets: &Targets,
+) -> Result<BTreeSet<i64>, LedgerError> {
     if learned.is_empty() {
-        return Ok(());
+        return Ok(BTreeSet::new());
     }
+    insert_names(db, learned).await?;
     let keys: BTreeSet<OrderKey> = learned.iter().map(|(key, ..)| key.clone()).collect();
     let found = naming::find_lanes(db, &keys).await?;
     let mut moved: BTreeMap<i64, i64> = BTreeMap::new();
-    let follow = |moved: &BTreeMap<i64, i64>, mut lane: i64| {
-        while let Some(next) = moved.get(&lane) {
-            lane = *next;
-        }
-        lane
-    };
-    let mut bare: BTreeMap<&OrderKey, i64> = BTreeMap::new();
+    let mut tied = BTreeSet::new();
     let mut rows: Vec<(OrderKey, i64, NameRow)> = Vec::new();
     for (key, lane, row) in learned {
         let mine = follow(&moved, *lane);
-        let theirs = found.get(key).map(|lane| follow(&moved, *lane));
-        let lane = match theirs {
-            Some(theirs) if theirs != mine && !are_two_orders(db, mine, theirs).await? => {
+        let theirs = found.get(key).map_or(mine, |lane| follow(&moved, *lane));
+        let mut at = mine;
+        if theirs != mine {
+            // Locked out of the order of ids: a deadlock with one who does the same is rolled back, and tried again.
+            if naming::lock_lanes(db, &BTreeSet::from([theirs])).await?.is_empty() {
+                return Err(LedgerError::Unavailable("a lane was merged away meanwhile".into()));
+            }
+            tied.extend([mine, theirs]);
+            if are_two_orders(db, mine, theirs).await? {
+                let types = targets.get(&key.target).cloned().unwrap_or_default();
+                part_lane(db, theirs, mine, key, &types).await?;
+            } else {
                 let (keep, gone) = (mine.min(theirs), mine.max(theirs));
-                // The other lane is not locked yet; a deadlock with one who does the same is rolled back and tried again.
-                naming::lock_lanes(db, &BTreeSet::from([theirs])).await?;
                 merge_lanes(db, keep, gone).await?;
                 moved.insert(gone, keep);
-                keep
+                at = keep;
             }
-            _ => mine,
-        };
-        match row {
-            Some(row) => rows.push((key.clone(), lane, row.clone())),
-            None if theirs.is_none() => _ = bare.insert(key, lane),
-            None => {}
         }
+        rows.extend(row.as_ref().map(|row| (key.clone(), at, row.clone())));
     }
     let rows: Vec<_> = rows.into_iter().map(|(key, lane, row)| (key, follow(&moved, lane), row)).collect();
     naming::write_order_rows(db, &rows).await?;
+    Ok(tied)
+}
+
+fn follow(moved: &BTreeMap<i64, i64>, mut lane: i64) -> i64 {
+    while let Some(next) = moved.get(&lane) {
+        lane = *next;
+    }
+    lane
+}
+
+/// Names that lead nowhere yet lead to their lanes; one that somebody else has just made keeps leading there.
+async fn insert_names(db: &mut PgConnection, learned: &[(OrderKey, i64, Option<NameRow>)]) -> Result<(), LedgerError> {
+    let names: BTreeMap<&OrderKey, i64> = learned.iter().map(|(key, lane, _)| (key, *lane)).collect();
     sqlx::query(
         "INSERT INTO order_name (target, alias_type, id, lane)
          SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS k (target, alias_type, id, lane)
          ORDER BY target, alias_type, id
          ON CONFLICT DO NOTHING",
     )
-    .bind(bare.keys().map(|key| key.target.clone()).collect::<Vec<_>>())
-    .bind(bare.keys().map(|key| key.alias_type.clone()).collect::<Vec<_>>())
-    .bind(bare.keys().map(|key| key.id.clone()).collect::<Vec<_>>())
-    .bind(bare.values().map(|lane| follow(&moved, *lane)).collect::<Vec<_>>())
+    .bind(names.keys().map(|key| key.target.clone()).collect::<Vec<_>>())
+    .bind(names.keys().map(|key| key.alias_type.clone()).collect::<Vec<_>>())
+    .bind(names.keys().map(|key| key.id.clone()).collect::<Vec<_>>())
+    .bind(names.values().copied().collect::<Vec<_>>())
     .execute(db)
     .await?;
     Ok(())
@@ -78,24 +93,22 @@ pub async fn are_two_orders(db: &mut PgConnection, one: i64, other: i64) -> Resu
     Ok(ids.len() == 2)
 }
 
-/// A name no longer stands for the order that it stood for: it leads to another lane from now on, with the events that used it and
-/// the merchant's own rows. What is in flight goes on. Both lanes' rows are locked.
+/// A name no longer stands for the order that it stood for: it leads to another lane from now on, with the events that used it, dead
+/// ones among them, and the merchant's own rows. Both lanes' rows are locked. A mutation in flight goes on, with its events.
 pub async fn part_lane(db: &mut PgConnection, old: i64, new: i64, key: &OrderKey, types: &AliasTypes) -> Result<(), LedgerError> {
-    let memo: Option<String> =
-        sqlx::query_scalar("SELECT memo::text FROM lane WHERE id = $1").bind(old).fetch_one(&mut *db).await?;
-    let memo: Memo = memo.map(|memo| serde_json::from_str(&memo)).transpose()?.unwrap_or_default();
-    let head = Head { id: old, lease_no: 0, target: key.target.clone(), bwp_id: None, memo };
-    let targets = BTreeMap::from([(key.target.clone(), types.clone())]);
-    let Some((lane, _)) = load(db, &[head], &targets).await?.pop() else { return Ok(()) };
-    let moved: Vec<i64> = lane
-        .events
-        .iter()
-        .filter(|(no, live)| {
-            let name = types.name(AliasKind::Order, &live.event.data.order());
-            OrderKey::new(&key.target, &name) == *key && !lane.is_in_intent(**no)
-        })
-        .map(|(no, _)| *no)
-        .collect();
+    let flight: Vec<i64> =
+        sqlx::query_scalar("SELECT unnest(flight) FROM lane WHERE id = $1").bind(old).fetch_all(&mut *db).await?;
+    let rows = sqlx::query("SELECT * FROM work WHERE lane = $1").bind(old).fetch_all(&mut *db).await?;
+    let mut moved = Vec::new();
+    for row in &rows {
+        let no: i64 = row.try_get("no")?;
+        let event = record(row)?.event();
+        let uses =
+            event.is_some_and(|event| OrderKey::new(&key.target, &types.name(AliasKind::Order, &event.data.order())) == *key);
+        if uses && !flight.contains(&no) {
+            moved.push(no);
+        }
+    }
     sqlx::query("UPDATE work SET lane = $1 WHERE lane = $2 AND no = ANY($3)")
         .bind(new)
         .bind(old)
@@ -162,7 +175,7 @@ pub async fn merge_lanes(db: &mut PgConnection, keep: i64, gone: i64) -> Result<
     let mut docs: (Vec<String>, Vec<String>) = Default::default();
     for (subject, thing) in &kept.things {
         docs.0.push(serde_json::to_string(subject)?);
-        docs.1.push(serde_json::to_string(thing)?);
+        docs.1.push(json_text(thing));
     }
     sqlx::query(
         "INSERT INTO entity (lane, subject, doc) SELECT $1, k.s, k.d::jsonb FROM unnest($2::text[], $3::text[]) AS k (s, d)",
@@ -180,7 +193,7 @@ pub async fn merge_lanes(db: &mut PgConnection, keep: i64, gone: i64) -> Result<
     )
     .bind(keep)
     .bind(gone)
-    .bind(serde_json::to_string(&kept.memo)?)
+    .bind(json_text(&kept.memo))
     .bind(&kept.bwp_id)
     .execute(db)
     .await?;

@@ -7,7 +7,6 @@
 //! |---|---|
 //! | `intake` | a batch of records becomes rows, in one transaction |
 //! | `naming` | names lead to lanes; rows of the alias table |
-//! | `revive` | a dead letter that came back is a retry |
 //! | `merge` | two lanes turn out to be one order |
 //! | `claim`, `load` | due lanes are leased and loaded |
 //! | `settle`, `write` | what came of a lane's turn is written back, if the lease still stands |
@@ -29,7 +28,6 @@ mod merge;
 mod naming;
 pub mod outbox;
 pub mod retention;
-mod revive;
 mod save;
 pub mod settle;
 pub mod standing;

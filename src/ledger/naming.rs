@@ -107,6 +107,11 @@ pub async fn make_lanes(db: &mut PgConnection, keys: &BTreeSet<OrderKey>) -> Res
     Ok(found)
 }
 
+/// Makes a lane that no name leads to yet.
+pub async fn make_lane(db: &mut PgConnection, target: &str) -> Result<i64, LedgerError> {
+    Ok(sqlx::query_scalar("INSERT INTO lane (target) VALUES ($1) RETURNING id").bind(target).fetch_one(db).await?)
+}
+
 /// The rows of the alias table under which orders are known, for the given names.
 pub async fn order_rows(db: &mut PgConnection, keys: &BTreeSet<OrderKey>) -> Result<BTreeMap<OrderKey, NameRow>, LedgerError> {
     let (targets, types, ids) = columns(keys.iter());

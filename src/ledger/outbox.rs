@@ -1,6 +1,7 @@
 //! Outcomes wait here for the publisher.
 
 use super::codec::unpack_headers;
+use super::connect::in_time;
 use super::inbox::{Original, Place};
 use super::{Ledger, LedgerError};
 use crate::publish::{Cursor, DeadLetter, Outbox, OutboxError, Outgoing};
@@ -9,9 +10,12 @@ use sqlx::Row;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// How long a replica that is gone keeps the others from publishing. One that takes longer over a page, since Kafka does, may
-/// find that another repeats it.
+/// How long a replica that no longer asks keeps the outbox from the others. One that is slow publishes a page beside its
+/// successor: a repetition, which is allowed.
 const HOLD: Duration = Duration::from_secs(10);
+
+/// Bytes of one page, but for a single record that is larger.
+const PAGE_BYTES: i64 = 4 << 20;
 
 /// The outbox as one replica sees it: who holds it is given outcomes, the others none.
 #[derive(Debug, Clone)]
@@ -28,7 +32,7 @@ impl Outbox for LedgerOutbox {
     }
 
     async fn published(&self, up_to: Cursor) -> Result<(), OutboxError> {
-        self.ledger.outcomes_published(up_to).await.map_err(|error| OutboxError(error.to_string()))
+        self.ledger.outcomes_published(self.holder, up_to).await.map_err(|error| OutboxError(error.to_string()))
     }
 }
 
@@ -36,60 +40,71 @@ impl Ledger {
     /// The next outcomes, in the order of settling, if this replica may publish now. A transaction that may still commit holds back
     /// all that comes after it, since numbers commit out of order.
     async fn next_outcomes(&self, holder: Uuid, limit: usize) -> Result<Vec<Outgoing>, LedgerError> {
-        let rows = sqlx::query(
-            "WITH mine AS (
-                UPDATE cursor SET holder = $1, held_until = now() + make_interval(secs => $2)
-                WHERE name = 'outcomes' AND (holder IS NULL OR holder = $1 OR held_until < now())
-                RETURNING xid, seq
-             )
-             SELECT h.xid::text, h.seq, h.record_key, h.outcome, d.topic, d.partition, d.\"offset\", d.key, d.headers, d.value
-             FROM mine
-             CROSS JOIN LATERAL (
-                SELECT * FROM history
-                WHERE (xid, seq) > (mine.xid, mine.seq) AND xid < pg_snapshot_xmin(pg_current_snapshot())
-                ORDER BY xid, seq LIMIT $3
-             ) h
-             LEFT JOIN dead_letter d ON d.seq = h.seq
-             ORDER BY h.xid, h.seq",
-        )
-        .bind(holder)
-        .bind(HOLD.as_secs_f64())
-        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-        .fetch_all(&self.pool)
-        .await?;
-        rows.iter().map(outgoing).collect()
+        in_time(async {
+            let rows = sqlx::query(
+                "WITH mine AS (
+                    UPDATE cursor SET holder = $1, held_until = now() + make_interval(secs => $2)
+                    WHERE name = 'outcomes' AND (holder IS NULL OR holder = $1 OR held_until < now())
+                    RETURNING xid, seq
+                 )
+                 SELECT h.xid::text, h.seq, h.record_key, h.outcome, d.topic, d.partition, d.\"offset\", d.key, d.headers, d.value
+                 FROM mine
+                 CROSS JOIN LATERAL (
+                    SELECT h.*, sum(octet_length(h.outcome) + coalesce(d.bytes, 0)) OVER (ORDER BY h.xid, h.seq) AS so_far,
+                           octet_length(h.outcome) + coalesce(d.bytes, 0) AS bytes
+                    FROM (
+                        SELECT * FROM history
+                        WHERE (xid, seq) > (mine.xid, mine.seq) AND xid < pg_snapshot_xmin(pg_current_snapshot())
+                        ORDER BY xid, seq LIMIT $3
+                    ) h
+                    LEFT JOIN LATERAL (SELECT octet_length(value) AS bytes FROM dead_letter WHERE seq = h.seq) d ON true
+                 ) h
+                 LEFT JOIN dead_letter d ON d.seq = h.seq
+                 WHERE h.so_far - h.bytes < $4
+                 ORDER BY h.xid, h.seq",
+            )
+            .bind(holder)
+            .bind(HOLD.as_secs_f64())
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .bind(PAGE_BYTES)
+            .fetch_all(&self.pool)
+            .await?;
+            rows.iter().map(outgoing).collect()
+        })
+        .await
     }
 
-    /// Notes that everything up to this place has been published, and drops the letters. Who published it does not matter: where
-    /// two did, the place does not go back.
-    async fn outcomes_published(&self, up_to: Cursor) -> Result<(), LedgerError> {
-        sqlx::query(
-            "WITH mine AS (
-                SELECT xid, seq FROM cursor WHERE name = 'outcomes' AND (xid, seq) < ($1::xid8, $2) FOR UPDATE
-             ), letters AS (
-                DELETE FROM dead_letter WHERE seq IN (
-                    SELECT h.seq FROM mine, history h JOIN dead_letter USING (seq)
-                    WHERE (h.xid, h.seq) > (mine.xid, mine.seq) AND (h.xid, h.seq) <= ($1::xid8, $2))
-             )
-             UPDATE cursor SET xid = $1::xid8, seq = $2 FROM mine WHERE name = 'outcomes'",
-        )
-        .bind(up_to.xid.to_string())
-        .bind(up_to.seq)
-        .execute(&self.pool)
-        .await?;
-        Ok(())
-    }
-
-    /// Lets another replica publish at once: this one ends.
+    /// Gives the outbox to whoever asks next.
     ///
     /// # Errors
-    /// Where Postgres is away: then the others wait for a moment.
-    pub async fn leave_outbox(&self, holder: Uuid) -> Result<(), LedgerError> {
-        sqlx::query("UPDATE cursor SET holder = NULL WHERE name = 'outcomes' AND holder = $1")
+    /// Where Postgres is away: then it is free when the hold ends.
+    pub async fn release_outbox(&self, holder: Uuid) -> Result<(), LedgerError> {
+        sqlx::query("UPDATE cursor SET holder = NULL WHERE holder = $1").bind(holder).execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Notes that everything up to this place has been published, and drops the letters. Where another replica has taken over,
+    /// nothing changes, and it publishes the same again.
+    async fn outcomes_published(&self, holder: Uuid, up_to: Cursor) -> Result<(), LedgerError> {
+        in_time(async {
+            sqlx::query(
+                "WITH mine AS (
+                    SELECT xid, seq FROM cursor WHERE name = 'outcomes' AND holder = $1 FOR UPDATE
+                 ), letters AS (
+                    DELETE FROM dead_letter WHERE seq IN (
+                        SELECT h.seq FROM mine, history h JOIN dead_letter USING (seq)
+                        WHERE (h.xid, h.seq) > (mine.xid, mine.seq) AND (h.xid, h.seq) <= ($2::xid8, $3))
+                 )
+                 UPDATE cursor SET xid = $2::xid8, seq = $3 FROM mine WHERE name = 'outcomes'",
+            )
             .bind(holder)
+            .bind(up_to.xid.to_string())
+            .bind(up_to.seq)
             .execute(&self.pool)
             .await?;
-        Ok(())
+            Ok(())
+        })
+        .await
     }
 }
 

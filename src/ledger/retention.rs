@@ -41,6 +41,11 @@ impl Ledger {
                 keep.history,
             ),
             (
+                "DELETE FROM work WHERE (lane, no) IN (
+                    SELECT lane, no FROM work WHERE state = 3 AND died_at < now() - make_interval(secs => $1) LIMIT $2)",
+                keep.history,
+            ),
+            (
                 "DELETE FROM entity WHERE (lane, subject) IN (
                     SELECT e.lane, e.subject FROM entity e
                     WHERE e.changed_at < now() - make_interval(secs => $1)

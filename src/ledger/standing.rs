@@ -1,5 +1,6 @@
 //! What the replicas have to agree on about a target: its `Retry-After`, its breaker's time, its alias types.
 
+use super::connect::in_time;
 use super::{Ledger, LedgerError, Targets};
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::Row;
@@ -21,15 +22,18 @@ impl Ledger {
     /// # Errors
     /// Where Postgres is away.
     pub async fn throttle(&self, target: &str, until: DateTime<Utc>) -> Result<(), LedgerError> {
-        sqlx::query(
-            "INSERT INTO target (name, not_before) VALUES ($1, $2)
-             ON CONFLICT (name) DO UPDATE SET not_before = greatest(target.not_before, excluded.not_before)",
-        )
-        .bind(target)
-        .bind(until)
-        .execute(&self.pool)
-        .await?;
-        Ok(())
+        in_time(async {
+            sqlx::query(
+                "INSERT INTO target (name, not_before) VALUES ($1, $2)
+                 ON CONFLICT (name) DO UPDATE SET not_before = greatest(target.not_before, excluded.not_before)",
+            )
+            .bind(target)
+            .bind(until)
+            .execute(&self.pool)
+            .await?;
+            Ok(())
+        })
+        .await
     }
 
     /// Notes that a target's breaker opened or closed: its open time is charged to no event.
@@ -37,15 +41,18 @@ impl Ledger {
     /// # Errors
     /// Where Postgres is away.
     pub async fn breaker(&self, target: &str, is_open: bool) -> Result<(), LedgerError> {
-        let statement = if is_open {
-            "INSERT INTO target (name, open_since) VALUES ($1, now())
-             ON CONFLICT (name) DO UPDATE SET open_since = coalesce(target.open_since, now())"
-        } else {
-            "UPDATE target SET open_for = open_for + (now() - open_since), open_since = NULL
-             WHERE name = $1 AND open_since IS NOT NULL"
-        };
-        sqlx::query(statement).bind(target).execute(&self.pool).await?;
-        Ok(())
+        in_time(async {
+            let statement = if is_open {
+                "INSERT INTO target (name, open_since) VALUES ($1, now())
+                 ON CONFLICT (name) DO UPDATE SET open_since = coalesce(target.open_since, now())"
+            } else {
+                "UPDATE target SET open_for = open_for + (now() - open_since), open_since = NULL
+                 WHERE name = $1 AND open_since IS NOT NULL"
+            };
+            sqlx::query(statement).bind(target).execute(&self.pool).await?;
+            Ok(())
+        })
+        .await
     }
 
     /// All targets that anything is known of.
@@ -53,22 +60,25 @@ impl Ledger {
     /// # Errors
     /// Where Postgres is away.
     pub async fn target_standings(&self) -> Result<Vec<TargetStanding>, LedgerError> {
-        let rows = sqlx::query(
-            "SELECT name, extract(epoch FROM not_before - clock_timestamp())::float8,
-                    extract(epoch FROM open_for + coalesce(clock_timestamp() - open_since, '0'))::float8
-             FROM target",
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        let delta = |seconds: f64| TimeDelta::milliseconds((seconds * 1000.0) as i64);
-        rows.iter()
-            .map(|row| {
-                let hold: Option<f64> = row.try_get(1)?;
-                let open_for: f64 = row.try_get(2)?;
-                let hold = hold.map(delta).filter(|hold| *hold > TimeDelta::zero());
-                Ok(TargetStanding { name: row.try_get(0)?, hold, open_for: delta(open_for) })
-            })
-            .collect()
+        in_time(async {
+            let rows = sqlx::query(
+                "SELECT name, extract(epoch FROM not_before - clock_timestamp())::float8,
+                        extract(epoch FROM open_for + coalesce(clock_timestamp() - open_since, '0'))::float8
+                 FROM target",
+            )
+            .fetch_all(&self.pool)
+            .await?;
+            let delta = |seconds: f64| TimeDelta::milliseconds((seconds * 1000.0) as i64);
+            rows.iter()
+                .map(|row| {
+                    let hold: Option<f64> = row.try_get(1)?;
+                    let open_for: f64 = row.try_get(2)?;
+                    let hold = hold.map(delta).filter(|hold| *hold > TimeDelta::zero());
+                    Ok(TargetStanding { name: row.try_get(0)?, hold, open_for: delta(open_for) })
+                })
+                .collect()
+        })
+        .await
     }
 
     /// Notes under which alias types events are taken in. Changed types are refused while events of the target are unsettled: their

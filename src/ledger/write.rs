@@ -1,21 +1,21 @@
 //! A lane after its turn, as the difference to its rows.
 
-use super::LedgerError;
-use super::codec::state;
+use super::codec::{json_text, state};
 use super::finals::{FinalRow, write_finals};
 use super::load::{Before, Head, Record};
 use super::merge::tie_lanes;
 use super::naming::{OrderKey, ThingKey, write_thing_rows};
 use super::settle::Release;
+use super::{LedgerError, Targets};
 use crate::event::{Alias, AliasKind};
 use crate::plan::lane::{Lane, Settled, Standing, Stands};
 use crate::plan::names::NameRow;
 use crate::plan::rank::EventNo;
-use crate::plan::subject::{Name, Subject};
+use crate::plan::subject::Name;
 use crate::plan::turn::Turn;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// All that is to be written of one lane.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ impl Written {
     ) -> Result<Written, LedgerError> {
         let mut things = Vec::new();
         for (subject, thing) in &lane.things {
-            let doc = serde_json::to_string(thing)?;
+            let doc = json_text(thing);
             if before.things.get(subject) != Some(&doc) {
                 things.push((serde_json::to_string(subject)?, doc));
             }
@@ -84,12 +84,19 @@ impl Written {
                 Some(Ended { settled: settled.clone(), record, order_bwp_id, entity_bwp_id })
             })
             .collect();
+        // Where not all events were loaded, the rest may be due: at once where something has ended, else soon.
+        let release = match release {
+            Release::Lease(_) => release,
+            _ if before.is_partial && !turn.settled.is_empty() => Release::Now,
+            _ if before.is_partial => Release::At(now + TimeDelta::seconds(1)),
+            _ => release,
+        };
         Ok(Written {
             id: head.id,
             target: head.target.clone(),
             release,
             bwp_id: lane.bwp_id.clone(),
-            memo: serde_json::to_string(&lane.memo)?,
+            memo: json_text(&lane.memo),
             flight: flight.into_iter().collect(),
             things,
             gone_things,
@@ -103,11 +110,7 @@ impl Written {
 impl Before {
     /// What the rows are once this has been written.
     pub(super) fn after(mut self, lane: &Lane, written: &Written) -> Result<Before, LedgerError> {
-        self.things = lane
-            .things
-            .iter()
-            .map(|(subject, thing)| Ok((subject.clone(), serde_json::to_string(thing)?)))
-            .collect::<Result<BTreeMap<Subject, String>, serde_json::Error>>()?;
+        self.things = lane.things.iter().map(|(subject, thing)| (subject.clone(), json_text(thing))).collect();
         for ended in &written.settled {
             self.records.remove(&ended.settled.no);
         }
@@ -145,7 +148,7 @@ fn parked(lane: &mut Lane, before: &Before, turn: &Turn, now: DateTime<Utc>) -> 
         let waiting_since = (state == state::WAITING).then(|| live.waiting_since.unwrap_or(now));
         live.waiting_since = waiting_since;
         let is_fresh = live.progress == crate::plan::lane::Progress::default();
-        let progress = (!is_fresh).then(|| serde_json::to_value(&live.progress)).transpose()?;
+        let progress = (!is_fresh).then(|| serde_json::from_str(&json_text(&live.progress))).transpose()?;
         let same = (record.state, record.waiting_since, &record.waits_for, &record.progress)
             == (state, waiting_since, &waits_for, &progress);
         if !same {
@@ -155,10 +158,15 @@ fn parked(lane: &mut Lane, before: &Before, turn: &Turn, now: DateTime<Utc>) -> 
     Ok(parked)
 }
 
-/// Writes lanes whose rows are locked.
-pub async fn write_lanes(db: &mut PgConnection, writes: Vec<Written>, now: DateTime<Utc>) -> Result<Vec<FinalRow>, LedgerError> {
+/// Writes lanes whose rows are locked. Gives what became final, and the lanes that were merged: their leases no longer stand.
+pub async fn write_lanes(
+    db: &mut PgConnection,
+    writes: Vec<Written>,
+    targets: &Targets,
+    now: DateTime<Utc>,
+) -> Result<(Vec<FinalRow>, BTreeSet<i64>), LedgerError> {
     if writes.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Default::default());
     }
     write_heads(db, &writes).await?;
     write_things(db, &writes).await?;
@@ -166,8 +174,8 @@ pub async fn write_lanes(db: &mut PgConnection, writes: Vec<Written>, now: DateT
     write_parked(db, &writes).await?;
     let finals = write_finals(db, &writes, now).await?;
     // Last, since a tie moves what has just been written.
-    tie_lanes(db, &learned_orders(&writes)).await?;
-    Ok(finals)
+    let tied = tie_lanes(db, &learned_orders(&writes), targets).await?;
+    Ok((finals, tied))
 }
 
 async fn write_heads(db: &mut PgConnection, writes: &[Written]) -> Result<(), LedgerError> {

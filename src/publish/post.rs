@@ -94,7 +94,7 @@ impl Post {
         let sent = async {
             for letter in letters {
                 self.enqueue(topic, letter, &mut answers).await;
-                if answers.failure.is_some() {
+                if answers.failure.is_some() || answers.refusal.is_some() {
                     break;
                 }
             }
@@ -106,7 +106,7 @@ impl Post {
         if let Some((_, why)) = self.0.client().fatal_error() {
             answers.failure = Some(PostError::Lost(why));
         }
-        Posted { done: answers.done, result: answers.failure.map_or(Ok(()), Err) }
+        Posted { done: answers.done, result: answers.failure.or(answers.refusal).map_or(Ok(()), Err) }
     }
 
     async fn enqueue(&self, topic: &str, letter: &Letter<'_>, answers: &mut Answers) {
@@ -116,7 +116,7 @@ impl Post {
             record = match self.0.send_result(record) {
                 Ok(answer) => return answers.pending.push_back(answer),
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) if !answers.pending.is_empty() => back,
-                Err((error, _)) => return answers.failure = Some(error.into()),
+                Err((error, _)) => return answers.refusal = Some(error.into()),
             };
             // An answer makes room.
             answers.one().await;
@@ -132,7 +132,10 @@ impl Post {
 struct Answers {
     pending: VecDeque<DeliveryFuture>,
     done: usize,
+    /// Of the first answer that was none to be glad of.
     failure: Option<PostError>,
+    /// Why no more letters were taken: those before may well arrive.
+    refusal: Option<PostError>,
 }
 
 impl Answers {

@@ -8,6 +8,7 @@ mod harness;
 mod killed;
 mod many;
 mod merchant;
+mod outage;
 mod outcomes;
 mod service;
 mod shop;

@@ -152,6 +152,23 @@ fn not_so_counts_only_from_a_read_that_is_late_enough() {
 }
 
 #[test]
+fn an_early_read_confirms_what_it_shows_and_counts_the_mutation_once() {
+    let mut bench = Bench::new();
+    let lines = json!([{"line": {"id": "L-1"}, "taxes": usd("1.00")}]);
+    let no = bench.event("order", json!({"executionState": "STARTED", "lines": lines}));
+    bench.begin();
+    bench.lost();
+    let view = serde_json::from_value(json!({"id": "322-A", "metadata": {"executionState": "STARTED"}})).unwrap();
+    bench.lane.learn_from_read(&view, Vec::new(), &bench.rules, bench.now);
+    assert_eq!(bench.lane.memo.intents[0].parts.len(), 1, "the line may still come");
+    bench.pass(TimeDelta::seconds(9));
+    bench.reads(json!({"id": "322-A"}));
+    bench.sends();
+    bench.rests();
+    assert_eq!((bench.status(no), bench.attempts[&no]), (Some(Status::Delivered), 2));
+}
+
+#[test]
 fn nothing_else_of_the_order_is_sent_before_the_read() {
     let mut bench = Bench::new();
     bench.event("refund", refund("PARTIAL", "1.00", &["a"]));

@@ -33,6 +33,7 @@ struct Bench {
     now: DateTime<Utc>,
     ended: BTreeMap<EventNo, (Status, Option<Reason>)>,
     standings: BTreeMap<EventNo, Standing>,
+    attempts: BTreeMap<EventNo, u32>,
     taken: EventNo,
 }
 
@@ -55,7 +56,15 @@ impl Bench {
             blind: false,
         };
         let now = "2025-03-02T00:00:00Z".parse().unwrap();
-        let mut bench = Bench { lane: Lane::default(), rules, now, ended: BTreeMap::new(), standings: BTreeMap::new(), taken: 0 };
+        let mut bench = Bench {
+            lane: Lane::default(),
+            rules,
+            now,
+            ended: BTreeMap::new(),
+            standings: BTreeMap::new(),
+            attempts: BTreeMap::new(),
+            taken: 0,
+        };
         for line in ["1", "2", "3"] {
             bench.row(AliasKind::LineItem, "EXTERNAL_ITEM_ID", &format!("L-{line}"), Some(&format!("li-{line}")));
         }
@@ -102,6 +111,7 @@ impl Bench {
     fn turn(&mut self) -> Next {
         let Turn { settled, standings, next } = self.lane.turn(&self.rules, self.now);
         for settled in settled {
+            self.attempts.insert(settled.no, settled.live.progress.attempts);
             assert!(self.ended.insert(settled.no, (settled.status, settled.reason)).is_none(), "{} ends twice", settled.no);
         }
         for (no, standing) in &standings {
