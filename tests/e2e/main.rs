@@ -2,6 +2,8 @@
 //! `scripts/with-servers cargo test --test e2e`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod budget;
+mod cluster;
 mod dispatch;
 mod examples;
 mod harness;

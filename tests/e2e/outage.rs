@@ -1,17 +1,15 @@
 //! Postgres, Buy with Prime, its token endpoint or a topic are away for a while: the process lives, nothing dies, nothing is lost or
 //! doubled, and all goes on by itself.
 
-use crate::merchant::{Purchase, publish, purchase, seen};
+use crate::cluster::Cluster;
+use crate::merchant::{Purchase, publish, purchase};
 use crate::service::{Service, hurried, statuses, target};
 use crate::support::daemon::{Builder, Daemon};
 use crate::support::events::Event;
 use crate::support::kafka::create;
-use crate::support::postgres::fresh_database;
 use crate::support::{PATIENCE, wait_until};
 use bwp_simulator::{Answer, Apply, Options, Rule, Script, Simulator, When};
 use bwp_sync::ledger::Ledger;
-use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 
 fn purchases(simulator: &Simulator, count: usize) -> Vec<Purchase> {
@@ -34,8 +32,7 @@ async fn assert_done(service: &Service, purchases: &[Purchase]) {
         assert!(good.contains(&status.as_str()), "{id}: {status}");
     }
     for purchase in purchases {
-        let id = purchase.seed.id.as_deref().unwrap();
-        assert_eq!(seen(&service.simulator.order(id).unwrap()), purchase.expected, "{id}");
+        service.assert_holds(purchase).await;
     }
     service.assert_clean().await;
 }
@@ -67,7 +64,8 @@ async fn buy_with_prime_is_away_for_a_while() {
     service.simulator.faults().set(Script { rules: api.into(), seed: 0 });
     publish(&service.topics, &all_events(&purchases)).await;
     let refused = async |what: &str, count| {
-        wait_until(what, PATIENCE, async || if fired(&service) >= count { Ok(()) } else { Err(fired(&service).to_string()) }).await;
+        wait_until(what, PATIENCE, async || if fired(&service) >= count { Ok(()) } else { Err(fired(&service).to_string()) })
+            .await;
     };
     refused("the API to be asked again and again", 15).await;
     working(&mut daemon).await;
@@ -121,51 +119,18 @@ async fn a_topic_that_is_missing_is_taken_up_when_it_is_made() {
         all_events(&purchases).into_iter().partition(|event| event.topic(&service.topics) == late);
     publish(&service.topics, &others).await;
     service.totals("the other topics to be read", PATIENCE, |totals| totals.read >= others.len() as i64).await;
-    wait_until("the missing topic to be named", PATIENCE, async || {
-        if daemon.log().contains(&late) { Ok(()) } else { Err(daemon.log()) }
-    })
+    wait_until(
+        "the missing topic to be named",
+        PATIENCE,
+        async || {
+            if daemon.log().contains(&late) { Ok(()) } else { Err(daemon.log()) }
+        },
+    )
     .await;
     create(&[&late], 1).await;
     publish(&service.topics, &refunds).await;
     assert_done(&service, &purchases).await;
     assert_eq!(daemon.terminate(PATIENCE).await.code(), Some(0));
-}
-
-/// A Postgres cluster that belongs to one test.
-struct Cluster(PathBuf);
-
-impl Cluster {
-    fn start() -> Cluster {
-        let name = format!("cluster-{}", uuid::Uuid::new_v4().simple());
-        let cluster = Cluster(PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name));
-        cluster.script("start");
-        cluster
-    }
-
-    fn script(&self, command: &str) {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/postgres");
-        let done = Command::new(script).arg(command).arg(&self.0).output().unwrap();
-        assert!(done.status.success(), "{command}: {}", String::from_utf8_lossy(&done.stderr));
-    }
-
-    fn url(&self) -> String {
-        let env = std::fs::read_to_string(self.0.join("env")).unwrap();
-        env.trim().split_once('=').unwrap().1.to_owned()
-    }
-
-    /// Ends the server as a power cut would, as far as the server can tell. Its children notice and end too.
-    fn kill(&self) {
-        let pid = std::fs::read_to_string(self.0.join("home/data/postmaster.pid")).unwrap();
-        let pid = pid.lines().next().unwrap();
-        assert!(Command::new("kill").args(["-KILL", pid]).status().unwrap().success());
-    }
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/postgres");
-        drop(Command::new(script).arg("remove").arg(&self.0).output());
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -174,8 +139,7 @@ async fn postgres_is_killed_and_comes_back() {
     let mut service = Service::open(2, Options { latency: Duration::from_millis(20), ..Options::default() }).await;
     let purchases = purchases(&service.simulator, 240);
     let events = all_events(&purchases);
-    let database = fresh_database().await; // not used but for the type: the URL is the cluster's
-    let builder = Builder::new(&database, &service.topics).set("database.url", cluster.url());
+    let builder = Builder::new(&cluster.database(), &service.topics);
     let builder = hurried(builder.target("default", &target(&service.simulator))).set("dispatch.max_in_flight", "8");
     service.ledger = Ledger::new(&cluster.url().into(), 2).unwrap();
     let mut daemon = builder.start();
