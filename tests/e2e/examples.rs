@@ -244,8 +244,8 @@ fn strip(value: &mut Value) {
         Value::Object(members) => {
             let is_line_of_return = members.contains_key("returnFor");
             members.retain(|name, _| {
-                !["createdAt", "updatedAt", "occurredAt", "accepted"].contains(&name.as_str())
-                    && !(is_line_of_return && name == "id")
+                let is_ours = ["createdAt", "updatedAt", "occurredAt", "accepted"].contains(&name.as_str());
+                !(is_ours || is_line_of_return && name == "id")
             });
             members.values_mut().for_each(strip);
         }
