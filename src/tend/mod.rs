@@ -28,10 +28,15 @@ pub type LastTotals = Arc<Mutex<Option<Totals>>>;
 
 /// Shows the totals of the whole ledger until told to stop.
 pub async fn watch(ledger: Ledger, last: LastTotals, health: Health, stop: CancellationToken) {
-    let pulse = health.register("watch");
-    while sleep(WATCH, &stop).await {
+    let pulse = health.register_with("watch", Duration::from_secs(60));
+    let mut pause = WATCH;
+    while sleep(pause, &stop).await {
         pulse.tick();
-        match ledger.totals().await {
+        let began = Instant::now();
+        let totals = ledger.totals().await;
+        // A large backlog takes long to count: it is counted more rarely, for at most a twentieth of the time.
+        pause = WATCH.max(began.elapsed() * 20).min(Duration::from_secs(30));
+        match totals {
             Ok(totals) => {
                 let backlog = totals.backlog;
                 for (state, count) in [
