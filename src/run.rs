@@ -105,7 +105,8 @@ pub async fn run(
     let ended_early = tokio::select! {
         biased;
         () = stop.cancelled() => None,
-        name = loops.first_ended() => Some(name),
+        // Told to stop, the loops end too, and may be seen first.
+        name = loops.first_ended() => (!stop.is_cancelled()).then_some(name),
     };
     stop.cancel();
     health.stop();
