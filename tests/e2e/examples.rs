@@ -1,7 +1,7 @@
 //! All 32 of Amazon's examples, end to end: the events go through Kafka, the daemon and the simulator; the example's own mutations
 //! go to another simulator by hand. Then both hold the same order.
 
-use crate::service::{Service, target};
+use crate::service::{SHOWS_WITHIN, Service, target};
 use crate::support::kafka::{Outgoing, Topics};
 use crate::support::{PATIENCE, wait_until};
 use bwp_simulator::{Alias, Options, OrderSeed, PackageSeed, PackageState, RefundSeed, ReturnSeed, Simulator};
@@ -9,9 +9,6 @@ use bwp_sync::prime::documents::{UPDATE_ORDER, UPDATE_PACKAGES};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
-
-const SHOWS_WITHIN: Duration = Duration::from_secs(5);
 
 #[derive(Deserialize)]
 struct Example {

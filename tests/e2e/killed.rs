@@ -1,7 +1,7 @@
 //! A daemon that is killed while it works, again and again, and started again, while Buy with Prime loses some answers: nothing is
 //! doubled, nothing is lost.
 
-use crate::merchant::{Purchase, publish, purchase, seen};
+use crate::merchant::{Purchase, publish, purchase};
 use crate::service::{Service, statuses};
 use crate::support::PATIENCE;
 use crate::support::events::Event;
@@ -52,8 +52,7 @@ async fn killed_while_it_works() {
     let bad: Vec<_> = statuses.iter().filter(|(_, status)| !good.contains(&status.as_str())).collect();
     assert_eq!(bad, [], "{outcomes:#?}");
     for purchase in &purchases {
-        let id = purchase.seed.id.as_deref().unwrap();
-        assert_eq!(seen(&service.simulator.order(id).unwrap()), purchase.expected, "{id}");
+        service.assert_holds(purchase).await;
     }
     let report = service.assert_clean().await;
     println!("{} mutations accepted, {} answers lost", report.accepted, report.unclear);

@@ -2,12 +2,16 @@
 //! `scripts/with-servers cargo test --test e2e`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod budget;
+mod cluster;
 mod dispatch;
 mod examples;
 mod harness;
 mod killed;
 mod many;
 mod merchant;
+mod outage;
+mod outcomes;
 mod service;
 mod shop;
 #[path = "../support/mod.rs"]

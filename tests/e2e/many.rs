@@ -1,7 +1,7 @@
 //! Two thousand orders of every kind, duplicates among their events, six partitions, two replicas: one outcome for each event,
 //! and Buy with Prime holds what the merchant wants.
 
-use crate::merchant::{Purchase, STORIES, publish, purchase, seen};
+use crate::merchant::{Purchase, STORIES, publish, purchase};
 use crate::service::{Service, statuses};
 use crate::support::events::Event;
 use crate::support::{PATIENCE, wait_until};
@@ -43,8 +43,7 @@ async fn two_thousand_orders_on_two_replicas() {
     let statuses = statuses(&outcomes, events.iter().copied().chain(late.iter().copied()));
     for purchase in &purchases {
         assert_outcomes(purchase, |event| &statuses[event]);
-        let id = purchase.seed.id.as_deref().unwrap();
-        assert_eq!(seen(&service.simulator.order(id).unwrap()), purchase.expected, "{id}");
+        service.assert_holds(purchase).await;
     }
     let report = service.assert_clean().await;
     println!("{} mutations accepted, at most {} at once", report.accepted, report.max_in_flight);

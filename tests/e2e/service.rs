@@ -1,5 +1,6 @@
 //! The whole service for one test: database, topics, simulator, and the settings of daemons that are in a hurry.
 
+use crate::merchant::{Purchase, seen};
 use crate::support::daemon::{Builder, Target};
 use crate::support::events::Event;
 use crate::support::kafka::{Record, Topics, consume_all};
@@ -10,6 +11,9 @@ use bwp_sync::ledger::{Ledger, Totals};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+/// Longer than the simulator needs to show a package's step.
+pub const SHOWS_WITHIN: Duration = Duration::from_secs(5);
 
 pub struct Service {
     pub topics: Topics,
@@ -94,6 +98,16 @@ impl Service {
         let all = self.outcomes(count).await.into_values().flatten().map(|(_, data)| data);
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         all.map(|data| ((text(&data["event"]["source"]), text(&data["event"]["id"])), data)).collect()
+    }
+
+    /// Buy with Prime holds what is expected of an order; a package takes a moment to show its last step.
+    pub async fn assert_holds(&self, purchase: &Purchase) {
+        let id = purchase.seed.id.as_deref().unwrap();
+        wait_until(&format!("{id} to be {}", purchase.expected), SHOWS_WITHIN, async || {
+            let held = seen(&self.simulator.order(id).unwrap());
+            if held == purchase.expected { Ok(()) } else { Err(held.to_string()) }
+        })
+        .await;
     }
 
     /// Nothing does not add up, and the judge has found nothing.

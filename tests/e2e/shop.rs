@@ -30,7 +30,10 @@ pub struct Shop {
 
 impl Shop {
     pub async fn open(options: Options, flags: &[&str]) -> Shop {
-        let database = fresh_database().await;
+        Shop::open_on(fresh_database().await, options, flags).await
+    }
+
+    pub async fn open_on(database: Database, options: Options, flags: &[&str]) -> Shop {
         let simulator = Simulator::start(options).await.unwrap();
         let own = simulator.options().clone();
         let mut all = vec![

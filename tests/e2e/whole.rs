@@ -1,7 +1,8 @@
 //! The whole way: Kafka -> daemon -> simulator -> outcomes, as processes on real parts.
 
+use crate::service::target;
 use crate::shop::order;
-use crate::support::daemon::{Builder, Target};
+use crate::support::daemon::Builder;
 use crate::support::events::{Envelope, Event, Kind};
 use crate::support::kafka::{Outgoing, Topics, consume_all};
 use crate::support::postgres::fresh_database;
@@ -9,17 +10,6 @@ use crate::support::{PATIENCE, wait_until};
 use bwp_simulator::{Options, Simulator};
 use serde_json::json;
 use std::time::Duration;
-
-pub fn target(simulator: &Simulator) -> Target {
-    let own = simulator.options();
-    Target {
-        endpoint: simulator.endpoint(),
-        token_endpoint: simulator.token_endpoint(),
-        target_id: own.target_id.clone(),
-        client_id: own.client_id.clone(),
-        client_secret: own.client_secret.clone(),
-    }
-}
 
 #[tokio::test]
 async fn an_event_becomes_a_mutation_and_an_outcome() {
