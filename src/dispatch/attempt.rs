@@ -84,5 +84,5 @@ fn at(claimed: &Claimed, moment: Instant) -> DateTime<Utc> {
 }
 
 fn rest() -> Turn {
-    Turn { settled: Vec::new(), standings: Default::default(), next: Next::Rest { until: None } }
+    Turn { settled: Vec::new(), standings: Default::default(), charged: DateTime::UNIX_EPOCH, next: Next::Rest { until: None } }
 }

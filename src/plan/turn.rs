@@ -18,6 +18,8 @@ pub struct Turn {
     pub settled: Vec<Settled>,
     /// Where the others stand.
     pub standings: BTreeMap<EventNo, Standing>,
+    /// Now, in charged time: since when an event waits that has just begun to.
+    pub charged: DateTime<Utc>,
     /// What to do.
     pub next: Next,
 }
@@ -53,7 +55,7 @@ impl Lane {
             }
             let standings = self.standings(&survey, rules, now);
             let next = self.choose(&survey, rules, now);
-            return Turn { settled, standings, next };
+            return Turn { settled, standings, charged: rules.charged(now), next };
         }
     }
 

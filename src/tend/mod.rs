@@ -9,7 +9,7 @@ use crate::ledger::retention::Keep;
 use crate::ledger::{Ledger, Totals};
 use crate::ops::lifecycle::Health;
 use crate::ops::metrics;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
@@ -62,12 +62,25 @@ pub async fn watch(ledger: Ledger, last: LastTotals, health: Health, stop: Cance
 /// Holds targets back that asked other replicas not to call, until told to stop; shows each gate.
 pub async fn throttles(ledger: Ledger, targets: Arc<BTreeMap<String, Arc<Target>>>, health: Health, stop: CancellationToken) {
     let pulse = health.register("throttles");
+    let mut open: BTreeSet<String> = BTreeSet::new();
     while sleep(THROTTLES, &stop).await {
         pulse.tick();
+        for (name, target) in targets.iter() {
+            let is_open = lock(&target.gate).is_open();
+            if is_open != open.contains(name) && ledger.breaker(name, is_open).await.is_ok() {
+                tracing::warn!(target = name, open = is_open, "the breaker of a target has moved");
+                if is_open {
+                    open.insert(name.clone())
+                } else {
+                    open.remove(name)
+                };
+            }
+        }
         match ledger.target_standings().await {
             Ok(standings) => {
                 for standing in standings {
                     let Some(target) = targets.get(&standing.name) else { continue };
+                    *lock(&target.open_for) = standing.open_for;
                     if let Some(Ok(wait)) = standing.hold.map(|hold| hold.to_std()) {
                         lock(&target.gate).hold(Instant::now() + wait);
                     }

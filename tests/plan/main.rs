@@ -111,7 +111,7 @@ impl Bench {
     }
 
     fn turn(&mut self) -> Next {
-        let Turn { settled, standings, next } = self.lane.turn(&self.rules, self.now);
+        let Turn { settled, standings, next, .. } = self.lane.turn(&self.rules, self.now);
         for settled in settled {
             self.attempts.insert(settled.no, settled.live.progress.attempts);
             assert!(self.ended.insert(settled.no, (settled.status, settled.reason)).is_none(), "{} ends twice", settled.no);
