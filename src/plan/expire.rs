@@ -77,8 +77,9 @@ impl Lane {
         let said = format!("the order could not be read for the whole of retry.budget; last: {}", unread.last.message);
         let reason = Reason::new(Class::Expired, &unread.last.code, said);
         for intent in std::mem::take(&mut self.memo.intents) {
-            let mut events = intent.parts.iter().flat_map(|part| &part.events);
-            if events.all(|no| over.contains(no) || !self.events.contains_key(no)) {
+            let events: BTreeSet<EventNo> = intent.parts.iter().flat_map(|part| part.events.iter().copied()).collect();
+            let is_open = |no: &EventNo| self.events.contains_key(no) && !over.contains(no);
+            if !events.is_disjoint(&over) && !events.iter().any(is_open) {
                 self.give_up(&intent, &reason, ends);
             } else {
                 self.memo.intents.push(intent);
