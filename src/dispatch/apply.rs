@@ -74,7 +74,8 @@ pub fn sign(judgement: &Judgement) -> Sign {
     match judgement.verdict {
         Verdict::Credentials | Verdict::TargetDown => Sign::Closed,
         Verdict::Throttled => Sign::Throttled,
-        Verdict::Unknown => Sign::Failing,
+        // A read that failed at the other end is `Retry`: it changes nothing, but the target did not answer with sense.
+        Verdict::Unknown | Verdict::Retry => Sign::Failing,
         _ => Sign::Up,
     }
 }

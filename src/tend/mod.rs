@@ -6,7 +6,7 @@
 use crate::backoff;
 use crate::dispatch::{lock, target::Target};
 use crate::ledger::retention::Keep;
-use crate::ledger::{Ledger, Totals};
+use crate::ledger::{Ledger, LedgerError, Totals};
 use crate::ops::lifecycle::Health;
 use crate::ops::metrics;
 use std::collections::{BTreeMap, BTreeSet};
@@ -76,17 +76,8 @@ pub async fn throttles(ledger: Ledger, targets: Arc<BTreeMap<String, Arc<Target>
                 };
             }
         }
-        match ledger.target_standings().await {
-            Ok(standings) => {
-                for standing in standings {
-                    let Some(target) = targets.get(&standing.name) else { continue };
-                    *lock(&target.open_for) = standing.open_for;
-                    if let Some(Ok(wait)) = standing.hold.map(|hold| hold.to_std()) {
-                        lock(&target.gate).hold(Instant::now() + wait);
-                    }
-                }
-            }
-            Err(error) => tracing::debug!(%error, "what other replicas know of the targets cannot be read"),
+        if let Err(error) = learn_standings(&ledger, &targets).await {
+            tracing::debug!(%error, "what other replicas know of the targets cannot be read");
         }
         let mut in_flight = 0;
         let mut limit = 0;
@@ -100,6 +91,21 @@ pub async fn throttles(ledger: Ledger, targets: Arc<BTreeMap<String, Arc<Target>
         metrics::IN_FLIGHT_LIMIT.set(&[], limit as f64);
     }
     pulse.done();
+}
+
+/// Takes in what is known of the targets in the whole fleet: `Retry-After`s, and the time that no event is charged for.
+///
+/// # Errors
+/// Where Postgres is away.
+pub async fn learn_standings(ledger: &Ledger, targets: &BTreeMap<String, Arc<Target>>) -> Result<(), LedgerError> {
+    for standing in ledger.target_standings().await? {
+        let Some(target) = targets.get(&standing.name) else { continue };
+        *lock(&target.open_for) = standing.open_for;
+        if let Some(Ok(wait)) = standing.hold.map(|hold| hold.to_std()) {
+            lock(&target.gate).hold(Instant::now() + wait);
+        }
+    }
+    Ok(())
 }
 
 /// Forgets what is old, in bounded steps that do not rest while there is more, until told to stop.
