@@ -240,10 +240,8 @@ fn strip(value: &mut Value) {
     match value {
         Value::Object(members) => {
             let is_line_of_return = members.contains_key("returnFor");
-            members.retain(|name, _| {
-                let is_ours = ["createdAt", "updatedAt", "occurredAt", "accepted"].contains(&name.as_str());
-                !(is_ours || is_line_of_return && name == "id")
-            });
+            let is_own = |name: &str| ["createdAt", "updatedAt", "occurredAt", "accepted"].contains(&name);
+            members.retain(|name, _| !(is_own(name) || is_line_of_return && name == "id"));
             members.values_mut().for_each(strip);
         }
         Value::Array(items) => items.iter_mut().for_each(strip),
