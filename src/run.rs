@@ -1,7 +1,8 @@
 //! `bwp-sync run`: the whole wiring. Every loop of the program is started here, and ended here.
 
 use crate::config::{Secret, Settings};
-use crate::dispatch::{Dispatcher, target, verdict::Verdict};
+use crate::dispatch::target::{self, Target};
+use crate::dispatch::{Dispatcher, verdict::Verdict};
 use crate::ingest::{self, Inbox, IngestSettings, IntakeError, Limits, Signals, Status};
 use crate::kafka::KafkaSettings;
 use crate::ledger::retention::Keep;
@@ -14,6 +15,7 @@ use crate::publish::{self, PublishSettings};
 use crate::{backoff, tend};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -67,7 +69,7 @@ pub async fn run(
     start_metrics(&settings);
 
     let ledger = Ledger::new(&settings.database.url.current(), settings.database.max_connections)?;
-    if !prepare(&ledger, &names, settings.database.migrate_on_start, &health, &stop).await? {
+    if !prepare(&ledger, &targets, &names, settings.database.migrate_on_start, &health, &stop).await? {
         ended.cancel();
         return Ok(());
     }
@@ -105,7 +107,8 @@ pub async fn run(
     let ended_early = tokio::select! {
         biased;
         () = stop.cancelled() => None,
-        name = loops.first_ended() => Some(name),
+        // Told to stop, the loops end too, and may be seen first.
+        name = loops.first_ended() => (!stop.is_cancelled()).then_some(name),
     };
     stop.cancel();
     health.stop();
@@ -160,7 +163,8 @@ impl Loops {
 /// Waits for Postgres and a schema that is current, migrating where that is wanted. False where it was told to stop first.
 async fn prepare(
     ledger: &Ledger,
-    targets: &Targets,
+    targets: &BTreeMap<String, Arc<Target>>,
+    names: &Targets,
     migrate: bool,
     health: &Health,
     stop: &CancellationToken,
@@ -175,7 +179,8 @@ async fn prepare(
             }
             let is_current = ledger.is_current().await?;
             if is_current {
-                ledger.fix_alias_types(targets).await?;
+                ledger.fix_alias_types(names).await?;
+                tend::learn_standings(ledger, targets).await?;
             }
             Ok::<bool, LedgerError>(is_current)
         };
@@ -305,7 +310,7 @@ fn show_state(board: &StateBoard, totals: &tend::LastTotals, status: &Status, di
     });
     let most = dispatcher.max_in_flight;
     board.show("limits", move || {
-        let own = |target: &target::Target| {
+        let own = |target: &Target| {
             let gate = lock(&target.gate);
             json!({"limit": gate.limit(), "in_flight": gate.in_flight()})
         };

@@ -2,11 +2,18 @@
 --
 --   psql -d bwp_sync -f deploy/sql/roles.sql
 --
--- Then `bwp-sync migrate` with a login that is a member of bwp_sync_owner, and `bwp-sync run` with
--- database.migrate_on_start = false and a login that is a member of bwp_sync_run.
+-- Then `bwp-sync migrate` with a login that is a member of bwp_sync_owner and has `role = bwp_sync_owner` set, and
+-- `bwp-sync run` with database.migrate_on_start = false and a login that is a member of bwp_sync_run.
 
-CREATE ROLE bwp_sync_owner NOLOGIN;
-CREATE ROLE bwp_sync_run NOLOGIN;
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'bwp_sync_owner') THEN
+        CREATE ROLE bwp_sync_owner NOLOGIN;
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'bwp_sync_run') THEN
+        CREATE ROLE bwp_sync_run NOLOGIN;
+    END IF;
+END $$;
 
 GRANT CREATE, USAGE ON SCHEMA public TO bwp_sync_owner;
 GRANT USAGE ON SCHEMA public TO bwp_sync_run;

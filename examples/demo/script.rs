@@ -187,7 +187,7 @@ impl Script {
             self.pause(dice, 0.3, 1.8);
             let mut data = json!({"order": self.order(), "shipment": {"id": format!("SH-{number}")}, "version": version, "state": state,
                 "tracking": {"carrier": "UPS", "number": format!("1Z{number}")}, "reason": reason, "milestone": milestone});
-            // Half of the merchants' systems remember Buy with Prime's package; nobody else can name it before its alias is known.
+            // Some systems remember Buy with Prime's package; nobody else can name it before its alias is known.
             if self.choices.package_is_named && number % 4 == 1 {
                 data["package"] = json!({"bwpId": format!("package-{number}")});
             }

@@ -28,26 +28,30 @@ pub struct Moment<'a> {
 
 /// Takes an answer into its lane.
 pub fn apply(lane: &mut Lane, next: &Next, exchange: &Exchange, judgement: &Judgement, moment: &Moment) {
+    let reason = Reason::new(Class::Refused, &judgement.code, judgement.message.clone());
     match next {
-        Next::Send(_) => sent(lane, exchange, judgement, moment),
+        Next::Send(_) => sent(lane, exchange, judgement, reason, moment),
         Next::Read { questions, .. } => match (judgement.verdict, view(exchange)) {
             (Verdict::Delivered, Some(view)) => lane.learn_from_read(view, questions.clone(), moment.rules, moment.began),
-            (Verdict::OrderUnknown, _) => lane.order_unknown(moment.now),
+            (Verdict::OrderUnknown, _) => lane.order_not_read(reason, moment.rules, moment.now),
             // The gate keeps the target's calls back; the lane is due as soon as it opens.
             (Verdict::Credentials | Verdict::TargetDown, _) => {}
+            (Verdict::Retry, _) if !exchange.sent() => {}
             _ => {
                 let due = moment.schedule.due(lane.memo.failed_reads + 1, moment.now, moment.jitter);
-                lane.read_failed(due.max(floor(judgement, moment).unwrap_or(moment.now)));
+                lane.read_failed(reason, due, moment.rules.charged(moment.now));
             }
         },
         Next::Rest { .. } => {}
     }
+    // Whatever was answered, and whatever it says of what was sent.
+    lane.memo.not_before = lane.memo.not_before.max(floor(judgement, moment));
 }
 
-fn sent(lane: &mut Lane, exchange: &Exchange, judgement: &Judgement, moment: &Moment) {
+fn sent(lane: &mut Lane, exchange: &Exchange, judgement: &Judgement, reason: Reason, moment: &Moment) {
     let now = moment.now;
-    let reason = Reason::new(Class::Refused, &judgement.code, judgement.message.clone());
-    let postponed = Postponed { reason: reason.clone(), floor: floor(judgement, moment) };
+    let charged = moment.rules.charged(now);
+    let postponed = Postponed { reason: reason.clone(), floor: floor(judgement, moment), charged };
     let due = |failures| moment.schedule.due(failures, now, moment.jitter);
     match judgement.verdict {
         Verdict::Delivered => match view(exchange) {
@@ -56,7 +60,7 @@ fn sent(lane: &mut Lane, exchange: &Exchange, judgement: &Judgement, moment: &Mo
         },
         Verdict::Refused => lane.refused(reason, now),
         Verdict::AlreadyExists | Verdict::CheckState => lane.refused_perhaps_done(reason, now),
-        Verdict::OrderUnknown => lane.order_unknown(now),
+        Verdict::OrderUnknown => lane.order_unknown(reason, now),
         Verdict::Credentials | Verdict::TargetDown => lane.withdraw(),
         Verdict::Retry if !exchange.sent() => lane.withdraw(),
         Verdict::Retry | Verdict::Throttled => lane.postponed(&postponed, now, due),
@@ -70,7 +74,8 @@ pub fn sign(judgement: &Judgement) -> Sign {
     match judgement.verdict {
         Verdict::Credentials | Verdict::TargetDown => Sign::Closed,
         Verdict::Throttled => Sign::Throttled,
-        Verdict::Unknown => Sign::Failing,
+        // A read that failed at the other end is `Retry`: it changes nothing, but the target did not answer with sense.
+        Verdict::Unknown | Verdict::Retry => Sign::Failing,
         _ => Sign::Up,
     }
 }

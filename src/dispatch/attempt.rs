@@ -43,7 +43,8 @@ pub async fn attempt(dispatcher: &Dispatcher, mut claimed: Claimed) -> Settlemen
     }
     let now = at(&claimed, Instant::now());
     let jitter = fastrand::f64();
-    let moment = Moment { rules: &target.rules, schedule: target.schedule, began: at(&claimed, called), now, jitter };
+    let rules = target.rules_now();
+    let moment = Moment { rules: &rules, schedule: target.schedule, began: at(&claimed, called), now, jitter };
     {
         let mut gate = lock(&target.gate);
         match &exchange {
@@ -60,7 +61,7 @@ pub async fn attempt(dispatcher: &Dispatcher, mut claimed: Claimed) -> Settlemen
         tracing::warn!(%error, "other replicas could not be told of a Retry-After");
     }
     apply::apply(&mut claimed.lane, &claimed.next, &exchange, &judgement, &moment);
-    let turn = claimed.lane.turn(&target.rules, now);
+    let turn = claimed.lane.turn(&rules, now);
     let release = match &turn.next {
         Next::Send(_) | Next::Read { .. } => Release::Now,
         Next::Rest { until: Some(at) } => Release::At(*at),
@@ -83,5 +84,5 @@ fn at(claimed: &Claimed, moment: Instant) -> DateTime<Utc> {
 }
 
 fn rest() -> Turn {
-    Turn { settled: Vec::new(), standings: Default::default(), next: Next::Rest { until: None } }
+    Turn { settled: Vec::new(), standings: Default::default(), charged: DateTime::UNIX_EPOCH, next: Next::Rest { until: None } }
 }

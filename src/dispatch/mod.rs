@@ -132,8 +132,9 @@ impl Dispatcher {
     async fn claim_of(&self, name: &str, target: &Target, limit: usize) -> Result<Vec<Claimed>, LedgerError> {
         let request = ClaimRequest { target: name.to_owned(), limit, lease: self.lease };
         let timeout = TimeDelta::from_std(self.request_timeout).unwrap_or_default();
+        let rules = target.rules_now();
         let decide = |lane: &mut Lane, now: DateTime<Utc>| {
-            let turn = lane.turn(&target.rules, now);
+            let turn = lane.turn(&rules, now);
             if let Next::Send(draft) = &turn.next {
                 lane.begin(draft, now + timeout);
             }

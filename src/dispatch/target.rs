@@ -1,6 +1,7 @@
 //! A target as the dispatcher uses it: its client, its rules, its gate.
 
 use super::gate::{Gate, GateRules};
+use super::lock;
 use super::schedule::Schedule;
 use crate::config::{self, OwnHeader, Settings};
 use crate::plan::Rules;
@@ -20,12 +21,22 @@ pub struct Target {
     pub name: String,
     /// How it is called.
     pub client: Client,
-    /// What planning for it follows.
+    /// What planning for it follows, without the breaker's time: see [`Target::rules_now`].
     pub rules: Rules,
+    /// For how long its breaker has been open so far, over all replicas, as the ledger last said. To be set before the first
+    /// lane is planned: time that was stored with more of it would seem to have passed.
+    pub open_for: Mutex<TimeDelta>,
     /// How its retries are spaced.
     pub schedule: Schedule,
     /// Whether it may be called.
     pub gate: Mutex<Gate>,
+}
+
+impl Target {
+    /// What planning for it follows now.
+    pub fn rules_now(&self) -> Rules {
+        Rules { open_for: *lock(&self.open_for), ..self.rules.clone() }
+    }
 }
 
 /// Makes the targets of a configuration. Targets with the same token endpoint and client id share their token.
@@ -56,6 +67,7 @@ pub fn targets(settings: &Settings) -> Result<BTreeMap<String, Arc<Target>>, Str
             name: name.clone(),
             client,
             rules: rules(settings, configured),
+            open_for: Mutex::new(TimeDelta::zero()),
             schedule: Schedule { initial: settings.retry.initial, max: settings.retry.max },
             gate: Mutex::new(Gate::new(gate_rules(settings), Instant::now())),
         };
@@ -105,6 +117,7 @@ pub fn rules(settings: &Settings, target: &config::Target) -> Rules {
         request_timeout: delta(settings.dispatch.request_timeout),
         retry_budget: delta(settings.retry.budget),
         blind: false,
+        open_for: TimeDelta::zero(),
     }
 }
 

@@ -1,8 +1,9 @@
 //! The pool, and the schema that it must find.
 
 use secrecy::{ExposeSecret, SecretString};
+use sqlx::Connection;
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -114,7 +115,12 @@ impl Ledger {
     /// # Errors
     /// Where Postgres is away, or the role may not change the schema.
     pub async fn migrate(&self) -> Result<(), LedgerError> {
-        MIGRATIONS.run(&self.pool).await.map_err(|error| match error {
+        // A connection of its own: the lock against other programs goes with it, whatever happens.
+        let options = self.pool.connect_options().as_ref().clone().options([("statement_timeout", "0")]);
+        let mut connection = PgConnection::connect_with(&options).await?;
+        let migrated = MIGRATIONS.run(&mut connection).await;
+        drop(connection.close().await);
+        migrated.map_err(|error| match error {
             MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => schema_error(error),
             other => LedgerError::Schema(format!("the schema does not fit this program: {other}")),
         })

@@ -101,7 +101,7 @@ impl Written {
             things,
             gone_things,
             names: lane.names.take_learned(),
-            parked: parked(lane, before, turn, now)?,
+            parked: parked(lane, before, turn)?,
             settled,
         })
     }
@@ -136,7 +136,7 @@ fn entity_id(lane: &Lane, settled: &Settled) -> Option<String> {
 }
 
 /// Rows of work that no longer say how their event stands.
-fn parked(lane: &mut Lane, before: &Before, turn: &Turn, now: DateTime<Utc>) -> Result<Vec<Parked>, LedgerError> {
+fn parked(lane: &mut Lane, before: &Before, turn: &Turn) -> Result<Vec<Parked>, LedgerError> {
     let mut parked = Vec::new();
     for (no, standing) in &turn.standings {
         let (Some(live), Some(record)) = (lane.events.get_mut(no), before.records.get(no)) else { continue };
@@ -145,7 +145,7 @@ fn parked(lane: &mut Lane, before: &Before, turn: &Turn, now: DateTime<Utc>) -> 
             Standing::Retrying => (state::RETRYING, None),
             Standing::Waiting(needs) => (state::WAITING, Some(serde_json::to_value(needs)?)),
         };
-        let waiting_since = (state == state::WAITING).then(|| live.waiting_since.unwrap_or(now));
+        let waiting_since = (state == state::WAITING).then(|| live.waiting_since.unwrap_or(turn.charged));
         live.waiting_since = waiting_since;
         let is_fresh = live.progress == crate::plan::lane::Progress::default();
         let progress = (!is_fresh).then(|| serde_json::from_str(&json_text(&live.progress))).transpose()?;

@@ -62,6 +62,7 @@ impl Settings {
             request_timeout: TimeDelta::zero(),
             retry_budget: TimeDelta::zero(),
             blind: true,
+            open_for: TimeDelta::zero(),
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use super::compare::{Shown, shown};
 use super::effect::Effect;
-use super::lane::{Absent, Draft, Intent, Lane, Part, Progress, Stands};
+use super::lane::{Absent, Draft, Intent, Lane, Part, Progress, Stands, Unread};
 use super::outcome::{Class, Reason};
 use super::rank::EventNo;
 use super::step::{Plan, Question, Rules};
@@ -21,6 +21,8 @@ pub struct Postponed {
     pub reason: Reason,
     /// Nothing of the order is sent before this: a `Retry-After`.
     pub floor: Option<DateTime<Utc>>,
+    /// Now, in charged time: what the time budget counts from.
+    pub charged: DateTime<Utc>,
 }
 
 impl Lane {
@@ -100,17 +102,32 @@ impl Lane {
             let subject = self.canonical(&part.subject);
             let pace = &mut self.thing(subject).pace;
             pace.attempts = pace.attempts.saturating_add(1);
-            pace.first_failure.get_or_insert(now);
+            pace.first_failure.get_or_insert(postponed.charged);
             pace.last = Some(postponed.reason.clone());
             pace.due = Some(due(pace.attempts).max(postponed.floor.unwrap_or(now)));
         }
         self.memo.not_before = self.memo.not_before.max(postponed.floor);
     }
 
-    /// Buy with Prime does not know the order: everything of it waits.
-    pub fn order_unknown(&mut self, now: DateTime<Utc>) {
+    /// Buy with Prime does not know the order, or a thing that the mutation names in it: the order is read at once, to tell.
+    pub fn order_unknown(&mut self, reason: Reason, now: DateTime<Utc>) {
+        let Some(intent) = self.memo.intents.last_mut() else { return };
+        (intent.ended_at, intent.stands) = (now, Stands::NotFound(reason));
+    }
+
+    /// A read shows that Buy with Prime does not know the order: everything of it waits. What may have been applied stays open, since
+    /// nothing was compared.
+    pub fn order_not_read(&mut self, reason: Reason, rules: &Rules, now: DateTime<Utc>) {
         for intent in std::mem::take(&mut self.memo.intents) {
-            self.count(&intent.parts, &[]);
+            match intent.stands {
+                Stands::NotFound(_) => self.count(&intent.parts, &[]),
+                _ => self.memo.intents.push(intent),
+            }
+        }
+        if self.memo.intents.is_empty() {
+            (self.memo.failed_reads, self.memo.unread) = (0, None);
+        } else {
+            self.read_failed(reason, now + rules.read_interval, rules.charged(now));
         }
         self.memo.absent = Some(Absent { at: now, bwp_id: self.order_id().map(str::to_owned) });
         self.remember(vec![Question::Order], now);
@@ -119,6 +136,7 @@ impl Lane {
     /// Takes in a read of the order, begun at `asked_at`, and decides with it what became of what was unknown.
     pub fn learn_from_read(&mut self, view: &OrderView, questions: Vec<Question>, rules: &Rules, asked_at: DateTime<Utc>) {
         self.memo.failed_reads = 0;
+        self.memo.unread = None;
         self.memo.absent = None;
         for intent in std::mem::take(&mut self.memo.intents) {
             self.resolve(intent, view, rules, asked_at);
@@ -128,10 +146,14 @@ impl Lane {
         self.check(rules, asked_at);
     }
 
-    /// A read failed: the next one is not before `at`.
-    pub fn read_failed(&mut self, at: DateTime<Utc>) {
+    /// A read failed: the next one is not before `next`. `charged` is now, in charged time.
+    pub fn read_failed(&mut self, reason: Reason, next: DateTime<Utc>, charged: DateTime<Utc>) {
         self.memo.failed_reads = self.memo.failed_reads.saturating_add(1);
-        self.memo.not_before = self.memo.not_before.max(Some(at));
+        let mut since = self.memo.unread.take().map(|unread| unread.since).unwrap_or_default();
+        for (no, _) in self.events.iter().filter(|(_, live)| !live.is_ghost) {
+            since.entry(*no).or_insert(charged);
+        }
+        self.memo.unread = Some(Unread { next, last: reason, since });
     }
 
     fn resolve(&mut self, mut intent: Intent, view: &OrderView, rules: &Rules, asked_at: DateTime<Utc>) {
@@ -142,7 +164,9 @@ impl Lane {
         for part in std::mem::take(&mut intent.parts) {
             let subject = self.canonical(&part.subject);
             let bwp_id = subject.name().and_then(|name| self.names.resolve(subject.kind(), name)).map(str::to_owned);
-            match shown(&part.effect, &subject, self.refund(&subject), bwp_id.as_deref(), view) {
+            let shows = shown(&part.effect, &subject, self.refund(&subject), bwp_id.as_deref(), view);
+            self.note_sent(&part);
+            match shows {
                 // A late request may still apply: a later read tells.
                 Shown::No | Shown::Partly | Shown::Unverifiable if late => {
                     open.push(part);
@@ -152,13 +176,13 @@ impl Lane {
                     self.apply(&part, asked_at);
                     self.mark(&part, |progress| progress.confirmed = true);
                 }
-                Shown::Unverifiable => {
+                Shown::Unverifiable if !matches!(intent.stands, Stands::NotFound(_)) => {
                     self.doubt(&part);
                     let message = "neither the payments nor the total at Buy with Prime tell whether the last mutation was applied; \
                                    compare the refund by hand";
                     self.bury_part(&part, &Reason::new(Class::Refused, "UNVERIFIABLE", message));
                 }
-                Shown::No | Shown::Partly => self.try_again(&part, &intent.stands, joined),
+                Shown::No | Shown::Partly | Shown::Unverifiable => self.try_again(&part, &intent.stands, joined),
             }
             closed.push(part);
         }
@@ -171,7 +195,7 @@ impl Lane {
 
     /// A part that a read shows not to have been applied: it goes again, alone where it was joined.
     fn try_again(&mut self, part: &Part, stands: &Stands, joined: bool) {
-        if let (Stands::Refused(reason), false) = (stands, joined) {
+        if let (Stands::Refused(reason) | Stands::NotFound(reason), false) = (stands, joined) {
             return self.bury_part(part, reason);
         }
         let subject = self.canonical(&part.subject);
@@ -222,7 +246,7 @@ impl Lane {
     }
 
     /// Counts one mutation for each event that took part in it, unless parts of the event are still open.
-    fn count(&mut self, closed: &[Part], open: &[Part]) {
+    pub(super) fn count(&mut self, closed: &[Part], open: &[Part]) {
         let mut events: BTreeSet<EventNo> = closed.iter().flat_map(|part| &part.events).copied().collect();
         events.retain(|no| !open.iter().any(|part| part.events.contains(no)));
         for no in events {
@@ -240,11 +264,21 @@ impl Lane {
         }
     }
 
-    /// Payments of which nobody can tell whether they were taken in: only the same event, retried, sends them again.
-    fn doubt(&mut self, part: &Part) {
+    /// Whatever became of them: an id that shows later was sent by us.
+    fn note_sent(&mut self, part: &Part) {
         let Effect::Refund(effect) = &part.effect else { return };
         let subject = self.canonical(&part.subject);
         if let Known::Refund { held, .. } = &mut self.thing(subject).known {
+            held.sent.extend(effect.payments.keys().cloned());
+        }
+    }
+
+    /// Payments of which nobody can tell whether they were taken in: only the same event, retried, sends them again.
+    pub(super) fn doubt(&mut self, part: &Part) {
+        let Effect::Refund(effect) = &part.effect else { return };
+        let subject = self.canonical(&part.subject);
+        if let Known::Refund { held, .. } = &mut self.thing(subject).known {
+            held.sent.extend(effect.payments.keys().cloned());
             held.doubtful.extend(effect.payments.keys().map(|id| (id.clone(), part.events.clone())));
         }
     }

@@ -161,14 +161,20 @@ fn one_refund(effect: &RefundEffect, held: Option<&RefundHeld>, read: &RefundVie
     if found > 0 {
         return Shown::Partly;
     }
-    if held.is_some_and(|held| held.payments.keys().any(|id| ids.contains(id.as_str()))) {
+    if held.is_some_and(|held| held.sent.iter().any(|id| ids.contains(id.as_str()))) {
         return Shown::No;
     }
-    // The read shows no payment that was ever sent, so the total has to tell, if this entry was to change it.
-    let changes_total = effect.create || effect.total_before.is_some_and(|before| before != effect.total);
+    // The read shows no payment that was ever sent, so the total has to tell, if this entry was to change it. Where the total
+    // before is not known, one that reads otherwise than asked was to be changed.
+    let changes_total = effect.create || effect.total_before.or(total).is_some_and(|before| before != effect.total);
     match total {
-        Some(total) if total != effect.total => Shown::No,
-        Some(_) if changes_total => Shown::Yes,
+        Some(total) if changes_total => {
+            if total == effect.total {
+                Shown::Yes
+            } else {
+                Shown::No
+            }
+        }
         _ => Shown::Unverifiable,
     }
 }

@@ -156,6 +156,7 @@ impl Effect {
                 set(&mut held.status_reason, &effect.status_reason);
                 set(&mut held.lines, &effect.lines);
                 merge_aliases(&mut held.aliases, &effect.aliases);
+                held.sent.extend(effect.payments.keys().cloned());
                 held.payments.extend(effect.payments.clone());
             }
             (Effect::Shipment(effect), Known::Shipment { held, .. }) => {

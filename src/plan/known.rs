@@ -117,6 +117,10 @@ impl Known {
                 or(&mut held.lines, theirs.lines);
                 held.aliases.extend(theirs.aliases);
                 held.payments.extend(theirs.payments);
+                held.sent.extend(theirs.sent);
+                for (id, events) in theirs.doubtful {
+                    held.doubtful.entry(id).or_default().extend(events);
+                }
             }
             (Known::Shipment { base, held }, Known::Shipment { base: wanted, held: theirs }) => {
                 base.absorb(wanted);

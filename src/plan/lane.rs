@@ -78,7 +78,7 @@ pub struct Memo {
     /// Mutations that are in flight, or of which it is not known whether they were applied.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub intents: Vec<Intent>,
-    /// Nothing is sent or read before this: a `Retry-After` of this order, or reads that fail.
+    /// Nothing is sent or read before this: a `Retry-After` of this order.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_before: Option<DateTime<Utc>>,
     /// Reads that failed in a row.
@@ -87,6 +87,9 @@ pub struct Memo {
     /// Since when Buy with Prime does not know the order, and by which id it was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub absent: Option<Absent>,
+    /// That the order cannot be read, from the first read that failed to the next that does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unread: Option<Unread>,
 }
 
 fn is_zero(number: &u32) -> bool {
@@ -100,6 +103,17 @@ pub struct Absent {
     pub at: DateTime<Utc>,
     /// Buy with Prime's id as it was known then: another one is worth another try at once.
     pub bwp_id: Option<String>,
+}
+
+/// The order cannot be read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Unread {
+    /// The next read is not before this.
+    pub next: DateTime<Utc>,
+    /// What went wrong last.
+    pub last: Reason,
+    /// The first failed read that each event was there for, in charged time: its time budget counts from here.
+    pub since: BTreeMap<EventNo, DateTime<Utc>>,
 }
 
 /// A mutation as it was meant, written before it is sent.
@@ -126,6 +140,8 @@ pub enum Stands {
     Unclear(Reason),
     /// Refused with several parts: which of them is at fault is not known.
     Refused(Reason),
+    /// Buy with Prime does not know the order, or something that the mutation names in it: a read tells which.
+    NotFound(Reason),
 }
 
 /// One thing's part in a mutation.
@@ -192,12 +208,17 @@ impl Lane {
         if let Some(id) = self.order_id() {
             return serde_json::json!({"orderId": id});
         }
-        let named = live.or_else(|| self.events.values().next());
+        let named = live.or_else(|| self.unsettled().next());
         match named.map(|live| types.name(AliasKind::Order, &live.event.data.order())) {
             Some(Name::Alias(alias)) => serde_json::json!({"alias": super::json::alias(&alias)}),
             Some(Name::Bwp(id)) => serde_json::json!({"orderId": id}),
             None => serde_json::Value::Null,
         }
+    }
+
+    /// The events that are not settled: not those that died of old age.
+    pub fn unsettled(&self) -> impl Iterator<Item = &Live> {
+        self.events.values().filter(|live| !live.is_ghost)
     }
 
     /// The thing, made where it was not known.
@@ -268,6 +289,10 @@ impl Lane {
         self.memo.asked.extend(other.memo.asked);
         self.memo.intents.extend(other.memo.intents);
         self.memo.absent = None;
+        match (&mut self.memo.unread, other.memo.unread) {
+            (Some(mine), Some(theirs)) => mine.since.extend(theirs.since),
+            (mine, theirs) => *mine = mine.take().or(theirs),
+        }
         self.memo.not_before = self.memo.not_before.max(other.memo.not_before);
         self.rename_things();
     }

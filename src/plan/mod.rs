@@ -10,13 +10,14 @@
 //! | `subject`, `names` | things and what they are called |
 //! | `thing`, `known`, `effect` | what Buy with Prime is known to hold, and how an accepted entry changes it |
 //! | `returns`, `refunds`, `shipments`, `orders` | the rules of each kind: what to do for one thing |
-//! | `lane`, `survey`, `turn`, `draft` | one order: look over all its things, settle, send, read or rest |
+//! | `lane`, `survey`, `turn`, `expire`, `draft` | one order: look over all its things, settle, send, read or rest |
 //! | `answers`, `compare`, `learn` | what an answer, a read, or the lack of one makes of it |
 
 pub mod answers;
 pub mod compare;
 pub mod draft;
 pub mod effect;
+mod expire;
 pub mod facet;
 pub mod json;
 mod known;

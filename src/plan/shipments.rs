@@ -109,7 +109,10 @@ fn advance(context: &Context, shipment: &Shipment) -> Plan {
         Ok(id) => id,
         Err(need) => return context.missing(vec![need]),
     };
-    let milestone = wanted.milestone.as_ref().map(|milestone| milestone.value);
+    let is_over = matches!(state.value, ShipmentState::Delivered | ShipmentState::Cancelled(_));
+    // What the carrier said before the end is of no use after it; a tracker of a package that has ended takes nothing.
+    let milestone = wanted.milestone.as_ref().filter(|milestone| !(is_over && state.rank.is_newer_than(&milestone.rank)));
+    let milestone = milestone.map(|milestone| milestone.value);
     let later = later_package(context, shipment, id);
     let read = later.as_deref().and_then(|id| package(shipment.things, id)).filter(|package| package.read_at.is_some());
     let current = match (held.unseen_since, read.and_then(|package| package.state.as_deref())) {

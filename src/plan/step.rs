@@ -36,6 +36,15 @@ pub struct Rules {
     pub retry_budget: TimeDelta,
     /// Play as if every read of the order found nothing new: for `map`, which has no network.
     pub blind: bool,
+    /// For how long the target's breaker has been open so far: time that no event is charged for.
+    pub open_for: TimeDelta,
+}
+
+impl Rules {
+    /// A moment on the clock that stands still while the breaker is open: time budgets are counted on it.
+    pub fn charged(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        now - self.open_for
+    }
 }
 
 /// Something that only a read of the order can tell.

@@ -1,7 +1,7 @@
 //! One look over a lane: what is wanted of each thing, by which events, and what is to be done for it.
 
 use super::facet::Facet;
-use super::lane::{Lane, Live, Standing};
+use super::lane::{Intent, Lane, Live, Standing, Stands};
 use super::outcome::Reason;
 use super::rank::EventNo;
 use super::shipments::{self, Shipment};
@@ -70,13 +70,20 @@ impl Survey {
 
 impl Lane {
     /// Where each unsettled event stands.
-    pub fn standings(&self, survey: &Survey, now: DateTime<Utc>) -> BTreeMap<EventNo, Standing> {
+    pub fn standings(&self, survey: &Survey, rules: &Rules, now: DateTime<Utc>) -> BTreeMap<EventNo, Standing> {
         let live = self.events.iter().filter(|(_, live)| !live.is_ghost);
-        live.map(|(no, _)| (*no, self.standing(*no, survey, now))).collect()
+        live.map(|(no, _)| (*no, self.standing(*no, survey, rules, now))).collect()
     }
 
-    fn standing(&self, no: EventNo, survey: &Survey, now: DateTime<Utc>) -> Standing {
-        let needs = survey.all_needs(no);
+    fn standing(&self, no: EventNo, survey: &Survey, rules: &Rules, now: DateTime<Utc>) -> Standing {
+        let mut needs = survey.all_needs(no);
+        let not_found = |intent: &Intent| {
+            matches!(intent.stands, Stands::NotFound(_)) && intent.parts.iter().any(|part| part.events.contains(&no))
+        };
+        if self.memo.intents.iter().any(not_found) {
+            // Waited for from here on, whatever the read that follows says.
+            needs.extend(self.order_need(rules));
+        }
         if !needs.is_empty() {
             return Standing::Waiting(needs);
         }
@@ -84,6 +91,7 @@ impl Lane {
             let pace = self.things.get(subject).map(|thing| &thing.pace);
             found.pending.contains(&no)
                 && (matches!(found.plan, Plan::Later { .. })
+                    || (self.memo.unread.is_some() && matches!(found.plan, Plan::Look { .. }))
                     || pace.is_some_and(|pace| pace.first_failure.is_some() || pace.due.is_some_and(|due| due > now)))
         };
         let retried = survey.found.iter().any(is_retried) || self.is_in_intent(no);
@@ -179,8 +187,13 @@ impl Lane {
         if absent.bwp_id.as_deref() != self.order_id() {
             return None;
         }
-        let live = self.events.values().next()?;
-        let name = context.rules.alias_types.name(AliasKind::Order, &live.event.data.order());
+        self.order_need(context.rules)
+    }
+
+    /// The order's own name, as a need.
+    fn order_need(&self, rules: &Rules) -> Option<Need> {
+        let live = self.unsettled().next()?;
+        let name = rules.alias_types.name(AliasKind::Order, &live.event.data.order());
         Some(Need { kind: AliasKind::Order, name })
     }
 

@@ -145,6 +145,9 @@ pub struct RefundHeld {
     pub lines: Option<BTreeMap<String, Option<u32>>>,
     pub aliases: BTreeSet<Alias>,
     pub payments: BTreeMap<String, PaymentHeld>,
+    /// The ids of all payments that were ever sent for it, whatever became of them. Reads add none: Buy with Prime may show ids
+    /// of its own.
+    pub sent: BTreeSet<String>,
     /// Payments that may have been taken in, by the events that sent them.
     pub doubtful: BTreeMap<String, BTreeSet<EventNo>>,
 }

@@ -18,6 +18,8 @@ pub struct Turn {
     pub settled: Vec<Settled>,
     /// Where the others stand.
     pub standings: BTreeMap<EventNo, Standing>,
+    /// Now, in charged time: since when an event waits that has just begun to.
+    pub charged: DateTime<Utc>,
     /// What to do.
     pub next: Next,
 }
@@ -51,9 +53,9 @@ impl Lane {
             if self.bury(&survey) || self.settle(&survey, &mut settled) || self.expire(&survey, rules, now, &mut settled) {
                 continue;
             }
-            let standings = self.standings(&survey, now);
+            let standings = self.standings(&survey, rules, now);
             let next = self.choose(&survey, rules, now);
-            return Turn { settled, standings, next };
+            return Turn { settled, standings, charged: rules.charged(now), next };
         }
     }
 
@@ -134,44 +136,6 @@ impl Lane {
         }
     }
 
-    /// Ends what has waited or been retried for too long. Tells whether there was any.
-    fn expire(&mut self, survey: &Survey, rules: &Rules, now: DateTime<Utc>, settled: &mut Vec<Settled>) -> bool {
-        if rules.blind {
-            return false;
-        }
-        let mut ends: BTreeMap<EventNo, Reason> = BTreeMap::new();
-        for (no, live) in self.events.iter().filter(|(_, live)| !live.is_ghost) {
-            let needs = survey.needs(*no);
-            if !needs.is_empty() && live.waiting_since.is_some_and(|since| since + rules.give_up_after <= now) {
-                let names: Vec<String> = needs.iter().map(|need| need.name.to_string()).collect();
-                let message = format!("still unknown after waiting: {}; add the alias, then retry the event", names.join(", "));
-                ends.insert(*no, Reason::new(Class::Expired, "ALIAS_UNKNOWN", message));
-            }
-        }
-        for (subject, found) in &survey.found {
-            let pace = self.things.get(subject).map(|thing| &thing.pace);
-            let over = pace.and_then(|pace| pace.first_failure).is_some_and(|first| first + rules.retry_budget <= now);
-            if over && matches!(found.plan, Plan::Send { .. } | Plan::Later { .. }) && !self.has_intent(subject) {
-                let last = pace.and_then(|pace| pace.last.clone());
-                let code = last.as_ref().map_or("RETRY_BUDGET", |last| last.code.as_str());
-                let said = last.as_ref().map_or_else(String::new, |last| format!("; last: {}", last.message));
-                let reason = Reason::new(Class::Expired, code, format!("retried for the whole of retry.budget{said}"));
-                ends.extend(found.senders().into_iter().map(|no| (no, reason.clone())));
-                if let Some(thing) = self.things.get_mut(subject) {
-                    thing.pace = Default::default();
-                }
-            }
-        }
-        for (no, reason) in &ends {
-            if let Some(live) = self.events.get_mut(no) {
-                let before = live.clone();
-                live.is_ghost = true;
-                settled.push(Settled { no: *no, live: before, status: Status::Dead, reason: Some(reason.clone()) });
-            }
-        }
-        !ends.is_empty()
-    }
-
     fn choose(&self, survey: &Survey, rules: &Rules, now: DateTime<Utc>) -> Next {
         if let Some(at) = self.memo.not_before.filter(|at| *at > now) {
             return Next::Rest { until: Some(at) };
@@ -180,7 +144,9 @@ impl Lane {
             return self.resolve_intents(rules, now);
         }
         let (questions, again) = self.questions(survey, rules, now);
-        if !questions.is_empty() {
+        // A read that failed holds back only what it is for.
+        let unread = self.memo.unread.as_ref().map(|unread| unread.next).filter(|next| *next > now && !questions.is_empty());
+        if !questions.is_empty() && unread.is_none() {
             return self.read(rules, questions);
         }
         if let Some(draft) = draft::next(self, survey, rules, now) {
@@ -190,18 +156,19 @@ impl Lane {
             Plan::Later { at } => Some(*at),
             _ => self.things.get(subject).and_then(|thing| thing.pace.due).filter(|due| *due > now),
         });
-        let ends = self.events.values().filter(|live| !live.is_ghost).filter_map(|live| live.waiting_since);
-        let ends = ends.map(|since| since + rules.give_up_after);
-        Next::Rest { until: dues.chain(again).chain(ends).min() }
+        let ends = self.unsettled().filter_map(|live| live.waiting_since);
+        let ends = ends.map(|since| since + rules.give_up_after + rules.open_for).filter(|end| *end > now);
+        Next::Rest { until: dues.chain(again).chain(unread).chain(ends).min() }
     }
 
     /// Reads the order for what is not known to have been applied, as soon as the read can tell.
     fn resolve_intents(&self, rules: &Rules, now: DateTime<Utc>) -> Next {
         let ready = self.memo.intents.iter().map(|intent| match intent.stands {
             Stands::InFlight | Stands::NoAnswer(_) => intent.ended_at + settling(intent.mutation, rules),
-            Stands::Unclear(_) | Stands::Refused(_) => intent.ended_at,
+            Stands::Unclear(_) | Stands::Refused(_) | Stands::NotFound(_) => intent.ended_at,
         });
-        match ready.max().filter(|at| *at > now) {
+        let unread = self.memo.unread.as_ref().map(|unread| unread.next);
+        match ready.chain(unread).max().filter(|at| *at > now) {
             Some(at) => Next::Rest { until: Some(at) },
             None => self.read(rules, Vec::new()),
         }

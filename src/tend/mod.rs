@@ -6,10 +6,10 @@
 use crate::backoff;
 use crate::dispatch::{lock, target::Target};
 use crate::ledger::retention::Keep;
-use crate::ledger::{Ledger, Totals};
+use crate::ledger::{Ledger, LedgerError, Totals};
 use crate::ops::lifecycle::Health;
 use crate::ops::metrics;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
@@ -28,10 +28,15 @@ pub type LastTotals = Arc<Mutex<Option<Totals>>>;
 
 /// Shows the totals of the whole ledger until told to stop.
 pub async fn watch(ledger: Ledger, last: LastTotals, health: Health, stop: CancellationToken) {
-    let pulse = health.register("watch");
-    while sleep(WATCH, &stop).await {
+    let pulse = health.register_with("watch", Duration::from_secs(60));
+    let mut pause = WATCH;
+    while sleep(pause, &stop).await {
         pulse.tick();
-        match ledger.totals().await {
+        let began = Instant::now();
+        let totals = ledger.totals().await;
+        // A large backlog takes long to count: it is counted more rarely, for at most a twentieth of the time.
+        pause = WATCH.max(began.elapsed() * 20).min(Duration::from_secs(30));
+        match totals {
             Ok(totals) => {
                 let backlog = totals.backlog;
                 for (state, count) in [
@@ -57,18 +62,22 @@ pub async fn watch(ledger: Ledger, last: LastTotals, health: Health, stop: Cance
 /// Holds targets back that asked other replicas not to call, until told to stop; shows each gate.
 pub async fn throttles(ledger: Ledger, targets: Arc<BTreeMap<String, Arc<Target>>>, health: Health, stop: CancellationToken) {
     let pulse = health.register("throttles");
+    let mut open: BTreeSet<String> = BTreeSet::new();
     while sleep(THROTTLES, &stop).await {
         pulse.tick();
-        match ledger.target_standings().await {
-            Ok(standings) => {
-                for standing in standings {
-                    let Some(target) = targets.get(&standing.name) else { continue };
-                    if let Some(Ok(wait)) = standing.hold.map(|hold| hold.to_std()) {
-                        lock(&target.gate).hold(Instant::now() + wait);
-                    }
-                }
+        for (name, target) in targets.iter() {
+            let is_open = lock(&target.gate).is_open();
+            if is_open != open.contains(name) && ledger.breaker(name, is_open).await.is_ok() {
+                tracing::warn!(target = name, open = is_open, "the breaker of a target has moved");
+                if is_open {
+                    open.insert(name.clone())
+                } else {
+                    open.remove(name)
+                };
             }
-            Err(error) => tracing::debug!(%error, "what other replicas know of the targets cannot be read"),
+        }
+        if let Err(error) = learn_standings(&ledger, &targets).await {
+            tracing::debug!(%error, "what other replicas know of the targets cannot be read");
         }
         let mut in_flight = 0;
         let mut limit = 0;
@@ -82,6 +91,21 @@ pub async fn throttles(ledger: Ledger, targets: Arc<BTreeMap<String, Arc<Target>
         metrics::IN_FLIGHT_LIMIT.set(&[], limit as f64);
     }
     pulse.done();
+}
+
+/// Takes in what is known of the targets in the whole fleet: `Retry-After`s, and the time that no event is charged for.
+///
+/// # Errors
+/// Where Postgres is away.
+pub async fn learn_standings(ledger: &Ledger, targets: &BTreeMap<String, Arc<Target>>) -> Result<(), LedgerError> {
+    for standing in ledger.target_standings().await? {
+        let Some(target) = targets.get(&standing.name) else { continue };
+        *lock(&target.open_for) = standing.open_for;
+        if let Some(Ok(wait)) = standing.hold.map(|hold| hold.to_std()) {
+            lock(&target.gate).hold(Instant::now() + wait);
+        }
+    }
+    Ok(())
 }
 
 /// Forgets what is old, in bounded steps that do not rest while there is more, until told to stop.

@@ -12,6 +12,7 @@ mod many;
 mod merchant;
 mod outage;
 mod outcomes;
+mod roles;
 mod service;
 mod shop;
 #[path = "../support/mod.rs"]

@@ -1,7 +1,10 @@
 //! Answers that are missing or do not tell (contract, guarantee 3).
 
 use crate::{Bench, alias, line, usd, with};
+use bwp_sync::event::{Alias, AliasKind};
 use bwp_sync::plan::outcome::Status;
+use bwp_sync::plan::subject::{Name, Subject};
+use bwp_sync::plan::thing::Known;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
@@ -113,6 +116,74 @@ fn a_refund_is_judged_by_its_payments_then_by_the_total_else_nobody_can_tell() {
 }
 
 #[test]
+fn ids_that_a_read_shows_but_nobody_sent_say_nothing() {
+    let mut bench = Bench::new();
+    let lost = |bench: &mut Bench, data: Value, read: Value| {
+        let no = bench.event("refund", data);
+        bench.begin();
+        bench.lost();
+        bench.pass(TimeDelta::seconds(9));
+        bench.reads(read);
+        assert!(bench.play().is_empty(), "nothing is sent twice");
+        assert_eq!(bench.status(no), Some(Status::Confirmed), "the total tells");
+    };
+    // Buy with Prime shows ids of its own, not ours.
+    lost(&mut bench, refund("PARTIAL", "1.00", &["a"]), shown("PARTIAL", 1.0, &["X1"]));
+    lost(&mut bench, refund("PARTIAL", "2.00", &["a", "b"]), shown("PARTIAL", 2.0, &["X1", "X2"]));
+}
+
+#[test]
+fn ids_that_were_sent_count_also_where_only_a_read_showed_them() {
+    let mut bench = Bench::new();
+    bench.event("refund", refund("PARTIAL", "2.00", &["a", "b"]));
+    for payments in [["a", "b"].as_slice(), &["b"], &["b"]] {
+        let draft = bench.begin();
+        let sent = draft.variables["input"]["refunds"]["details"][0]["paymentDetails"].as_array().unwrap().clone();
+        assert_eq!(sent.iter().map(|payment| payment["id"].as_str().unwrap()).collect::<Vec<_>>(), payments);
+        bench.lost();
+        bench.pass(TimeDelta::seconds(9));
+        bench.reads(shown("PARTIAL", 2.0, &["a"]));
+    }
+}
+
+#[test]
+fn a_total_that_was_not_to_change_tells_nothing_whatever_it_is() {
+    let before = Some(refund("PARTIAL", "2.00", &["a"]));
+    let (status, code, again) = after(before, refund("PARTIAL", "2.00", &["a", "b"]), shown("PARTIAL", 3.0, &["X1"]));
+    assert_eq!((status, code.as_str(), again), (Some(Status::Dead), "UNVERIFIABLE", None));
+}
+
+#[test]
+fn doubts_stay_when_two_names_turn_out_to_be_one_refund() {
+    let mut bench = Bench::new();
+    bench.event("refund", refund("PARTIAL", "3.00", &["a"]));
+    bench.sends();
+    bench.event("refund", refund("PARTIAL", "3.00", &["a", "b"]));
+    bench.begin();
+    bench.lost();
+    bench.pass(TimeDelta::seconds(9));
+    let mut nameless = shown("PARTIAL", 3.0, &[]);
+    nameless["refunds"]["details"][0]["aliases"] = json!([]);
+    // Another event makes the refund known under its own id, before the table ties the two.
+    bench.event("refund", with(refund("PARTIAL", "3.00", &[]), json!({"refund": {"bwpId": "r1"}})));
+    let Known::Refund { held, .. } = &mut bench.lane.thing(alias_subject()).known else { panic!() };
+    held.doubtful.insert("b".to_owned(), [2].into());
+    bench.lane.memo.intents.clear();
+    let view = serde_json::from_value(nameless).unwrap();
+    bench.lane.learn_from_read(&view, Vec::new(), &bench.rules, bench.now);
+    bench.row(AliasKind::Refund, "EXTERNAL_REFUND_ID", "RF-9", Some("r1"));
+    bench.lane.rename_things();
+    let thing = &bench.lane.things[&Subject::Refund(Name::Bwp("r1".to_owned()))];
+    let Known::Refund { held, .. } = &thing.known else { panic!() };
+    assert!(held.doubtful.contains_key("b") && held.sent.contains("a"));
+}
+
+fn alias_subject() -> Subject {
+    let alias = Alias { alias_type: "EXTERNAL_REFUND_ID".to_owned(), id: "RF-9".to_owned() };
+    Subject::Refund(Name::Alias(alias))
+}
+
+#[test]
 fn what_nobody_can_tell_of_is_not_paid_again_by_a_newer_snapshot() {
     let mut bench = Bench::new();
     bench.event("refund", refund("PARTIAL", "3.00", &["a"]));
@@ -185,7 +256,7 @@ fn what_is_lost_again_and_again_keeps_its_delay_and_its_budget() {
     let mut bench = Bench::new();
     let no = bench.event("return", json!({"return": {"id": "R"}, "state": "CREATED", "lines": [line("L-1", 1)]}));
     let reason = bwp_sync::plan::outcome::Reason::new(bwp_sync::plan::outcome::Class::Refused, "HTTP_503", "down");
-    let said = bwp_sync::plan::answers::Postponed { reason, floor: None };
+    let said = bwp_sync::plan::answers::Postponed { reason, floor: None, charged: bench.now };
     for failures in 1..=3 {
         bench.begin();
         let now = bench.now;

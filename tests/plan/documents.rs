@@ -38,6 +38,12 @@ fn subjects_things_memos_and_progress_survive_their_documents() {
     bench.reads(json!({"id": "322-A", "packageInformation": {"details": [{"id": "pk-1", "state": "PENDING"}]}}));
     bench.begin();
     round(&bench.lane.memo);
+    let mut unread = bench.lane.clone();
+    let reason = bwp_sync::plan::outcome::Reason::nothing("HTTP_500", "down");
+    unread.read_failed(reason.clone(), bench.now, bench.now);
+    unread.order_unknown(reason, bench.now);
+    assert!(unread.memo.unread.as_ref().is_some_and(|unread| !unread.since.is_empty()));
+    round(&unread.memo);
     assert!(!bench.lane.memo.intents.is_empty() && !bench.lane.memo.asked.is_empty());
     bench.refused("X");
     round::<Memo>(&bench.lane.memo);

@@ -95,7 +95,7 @@ fn one_bad_part_costs_no_other() {
 fn a_thing_that_failed_waits_alone_and_its_budget_counts_from_the_first_failure() {
     let mut bench = Bench::new();
     let no = refund(&mut bench, "A");
-    let said = Postponed { reason: Reason::new(Class::Refused, "ThrottlingError", "slow"), floor: None };
+    let said = Postponed { reason: Reason::new(Class::Refused, "ThrottlingError", "slow"), floor: None, charged: bench.now };
     for _ in 0..2 {
         bench.begin();
         let due = bench.now + TimeDelta::hours(12);
@@ -118,7 +118,8 @@ fn a_floor_of_the_order_holds_back_everything_of_it() {
     refund(&mut bench, "A");
     bench.begin();
     let floor = bench.now + TimeDelta::minutes(SANDBOX_INTERVAL);
-    let said = Postponed { reason: Reason::new(Class::Refused, "ThrottlingError", "slow"), floor: Some(floor) };
+    let said =
+        Postponed { reason: Reason::new(Class::Refused, "ThrottlingError", "slow"), floor: Some(floor), charged: bench.now };
     let now = bench.now;
     bench.lane.postponed(&said, now, |_| now);
     refund(&mut bench, "B");
@@ -132,12 +133,14 @@ fn an_order_that_is_not_known_is_waited_for() {
     let mut bench = Bench::new();
     let no = refund(&mut bench, "A");
     bench.begin();
-    bench.lane.order_unknown(bench.now);
+    bench.not_found();
+    bench.reads_nothing();
     bench.rests();
     assert_eq!(bench.waits_for(no), ["EXTERNAL_ID 1001"]);
     bench.row(bwp_sync::event::AliasKind::Order, "EXTERNAL_ID", "1001", Some("322-A"));
     assert_eq!(bench.begin().variables["orderIdentifier"], json!({"orderId": "322-A"}), "a new name is worth a try at once");
-    bench.lane.order_unknown(bench.now);
+    bench.not_found();
+    bench.reads_nothing();
     let again = bench.rests().unwrap();
     bench.now = again;
     bench.reads(json!({"id": "322-A"}));

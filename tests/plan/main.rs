@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod answers;
+mod budgets;
 mod documents;
 mod joining;
 mod orders;
@@ -54,6 +55,7 @@ impl Bench {
             request_timeout: TimeDelta::seconds(8),
             retry_budget: TimeDelta::hours(24),
             blind: false,
+            open_for: TimeDelta::zero(),
         };
         let now = "2025-03-02T00:00:00Z".parse().unwrap();
         let mut bench = Bench {
@@ -109,14 +111,15 @@ impl Bench {
     }
 
     fn turn(&mut self) -> Next {
-        let Turn { settled, standings, next } = self.lane.turn(&self.rules, self.now);
+        let Turn { settled, standings, next, .. } = self.lane.turn(&self.rules, self.now);
         for settled in settled {
             self.attempts.insert(settled.no, settled.live.progress.attempts);
             assert!(self.ended.insert(settled.no, (settled.status, settled.reason)).is_none(), "{} ends twice", settled.no);
         }
         for (no, standing) in &standings {
             let live = self.lane.events.get_mut(no).unwrap();
-            live.waiting_since = matches!(standing, Standing::Waiting(_)).then(|| live.waiting_since.unwrap_or(self.now));
+            let charged = self.rules.charged(self.now);
+            live.waiting_since = matches!(standing, Standing::Waiting(_)).then(|| live.waiting_since.unwrap_or(charged));
         }
         self.standings = standings;
         next
@@ -186,7 +189,31 @@ impl Bench {
     fn unknown(&mut self, answered: bool) {
         let reason = Reason::new(Class::Refused, "TIMEOUT", "no answer");
         let now = self.now;
-        self.lane.unknown(&Postponed { reason, floor: None }, answered, now, |_| now);
+        self.lane.unknown(&self.said(reason), answered, now, |_| now);
+    }
+
+    fn said(&self, reason: Reason) -> Postponed {
+        Postponed { reason, floor: None, charged: self.rules.charged(self.now) }
+    }
+
+    /// A read fails; the next one is due after the given time.
+    fn read_fails(&mut self, again: TimeDelta) {
+        assert!(matches!(self.turn(), Next::Read { .. }));
+        let reason = Reason::new(Class::Refused, "HTTP_500", "down");
+        self.lane.read_failed(reason, self.now + again, self.rules.charged(self.now));
+    }
+
+    /// Buy with Prime answers a mutation that it does not know the order, or something in it.
+    fn not_found(&mut self) {
+        let reason = Reason::new(Class::Refused, "ResourceNotFoundError", "not found");
+        self.lane.order_unknown(reason, self.now);
+    }
+
+    /// The next thing is a read, and Buy with Prime does not know the order.
+    fn reads_nothing(&mut self) {
+        assert!(matches!(self.turn(), Next::Read { .. }));
+        let reason = Reason::new(Class::Refused, "ResourceNotFoundError", "not found");
+        self.lane.order_not_read(reason, &self.rules, self.now);
     }
 
     fn refused(&mut self, code: &str) {

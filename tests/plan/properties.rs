@@ -118,10 +118,22 @@ proptest! {
                             bench.lane.refused_perhaps_done(reason, bench.now);
                         }
                         Some(4) => bench.lane.withdraw(),
+                        Some(5) => bench.not_found(),
                         _ => bench.lane.accepted(&OrderView::default(), bench.now),
                     }
                 }
                 Next::Read { questions, .. } => {
+                    match answers.next() {
+                        Some(6) => {
+                            bench.read_fails(TimeDelta::hours(5));
+                            continue;
+                        }
+                        Some(7) => {
+                            bench.reads_nothing();
+                            continue;
+                        }
+                        _ => {}
+                    }
                     let view = serde_json::from_value(json!({"id": "322-A", "returns": {"details": []}, "refunds": {"details": []}})).unwrap();
                     bench.lane.learn_from_read(&view, questions, &bench.rules, bench.now);
                 }

@@ -121,7 +121,7 @@ fn not_yet_is_tried_again_after_the_interval_and_holds_up_nothing_else() {
     bench.reads(order(json!([{"id": "pk-1", "state": "IN_TRANSIT"}])));
     bench.begin();
     let later = bench.now + TimeDelta::minutes(SANDBOX_INTERVAL);
-    let said = Postponed { reason: Reason::new(Class::Refused, "ConflictException", "busy"), floor: None };
+    let said = Postponed { reason: Reason::new(Class::Refused, "ConflictException", "busy"), floor: None, charged: bench.now };
     bench.lane.postponed(&said, bench.now, |_| later);
     let other = bench.event("order", json!({"executionState": "STARTED"}));
     assert_eq!(bench.sends(), json!({"desiredExecutionState": "STARTED"}));

@@ -1,0 +1,118 @@
+//! What ends of old age: names that never came, things that were retried for too long, an order that cannot be read. All of it
+//! is counted in charged time, which stands still while the target's breaker is open.
+
+use super::effect::Effect;
+use super::lane::{Intent, Lane, Settled};
+use super::outcome::{Class, Reason, Status};
+use super::rank::EventNo;
+use super::step::{Plan, Rules};
+use super::survey::Survey;
+use super::thing::Check;
+use chrono::{DateTime, Utc};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How events end of old age.
+type Ends = BTreeMap<EventNo, Reason>;
+
+impl Lane {
+    /// Ends what has waited or been retried for too long. Tells whether there was any.
+    pub(super) fn expire(&mut self, survey: &Survey, rules: &Rules, now: DateTime<Utc>, settled: &mut Vec<Settled>) -> bool {
+        if rules.blind {
+            return false;
+        }
+        let charged = rules.charged(now);
+        let mut ends = Ends::new();
+        self.expire_waiting(survey, rules, charged, &mut ends);
+        self.expire_retried(survey, rules, charged, &mut ends);
+        self.expire_unread(survey, rules, charged, &mut ends);
+        for (no, reason) in &ends {
+            if let Some(live) = self.events.get_mut(no) {
+                let before = live.clone();
+                live.is_ghost = true;
+                settled.push(Settled { no: *no, live: before, status: Status::Dead, reason: Some(reason.clone()) });
+            }
+        }
+        !ends.is_empty()
+    }
+
+    fn expire_waiting(&self, survey: &Survey, rules: &Rules, charged: DateTime<Utc>, ends: &mut Ends) {
+        for (no, live) in self.events.iter().filter(|(no, live)| !live.is_ghost && !self.is_in_intent(**no)) {
+            let needs = survey.needs(*no);
+            if !needs.is_empty() && live.waiting_since.is_some_and(|since| since + rules.give_up_after <= charged) {
+                let names: Vec<String> = needs.iter().map(|need| need.name.to_string()).collect();
+                let message = format!("still unknown after waiting: {}; add the alias, then retry the event", names.join(", "));
+                ends.insert(*no, Reason::new(Class::Expired, "ALIAS_UNKNOWN", message));
+            }
+        }
+    }
+
+    fn expire_retried(&mut self, survey: &Survey, rules: &Rules, charged: DateTime<Utc>, ends: &mut Ends) {
+        for (subject, found) in &survey.found {
+            let pace = self.things.get(subject).map(|thing| &thing.pace);
+            let over = pace.and_then(|pace| pace.first_failure).is_some_and(|first| first + rules.retry_budget <= charged);
+            if !over || !matches!(found.plan, Plan::Send { .. } | Plan::Later { .. }) || self.has_intent(subject) {
+                continue;
+            }
+            let senders = found.senders();
+            if senders.iter().any(|no| self.is_in_intent(*no)) {
+                continue;
+            }
+            let last = pace.and_then(|pace| pace.last.clone());
+            let code = last.as_ref().map_or("RETRY_BUDGET", |last| last.code.as_str());
+            let said = last.as_ref().map_or_else(String::new, |last| format!("; last: {}", last.message));
+            let reason = Reason::new(Class::Expired, code, format!("retried for the whole of retry.budget{said}"));
+            ends.extend(senders.into_iter().map(|no| (no, reason.clone())));
+            if let Some(thing) = self.things.get_mut(subject) {
+                thing.pace = Default::default();
+            }
+        }
+    }
+
+    /// Events that only a read could help on, and mutations of which only a read could tell what became of them.
+    fn expire_unread(&mut self, survey: &Survey, rules: &Rules, charged: DateTime<Utc>, ends: &mut Ends) {
+        let Some(mut unread) = self.memo.unread.take() else { return };
+        unread.since.retain(|no, _| self.events.get(no).is_some_and(|live| !live.is_ghost));
+        let over = unread.since.iter().filter(|(_, since)| **since + rules.retry_budget <= charged);
+        let over: BTreeSet<EventNo> = over.map(|(no, _)| *no).collect();
+        let said = format!("the order could not be read for the whole of retry.budget; last: {}", unread.last.message);
+        let reason = Reason::new(Class::Expired, &unread.last.code, said);
+        for intent in std::mem::take(&mut self.memo.intents) {
+            let events: BTreeSet<EventNo> = intent.parts.iter().flat_map(|part| part.events.iter().copied()).collect();
+            let is_open = |no: &EventNo| self.events.contains_key(no) && !over.contains(no);
+            if !events.is_disjoint(&over) && !events.iter().any(is_open) {
+                self.give_up(&intent, &reason, ends);
+            } else {
+                self.memo.intents.push(intent);
+            }
+        }
+        for found in survey.found.values().filter(|found| matches!(found.plan, Plan::Look { .. })) {
+            for no in found.pending.intersection(&over).filter(|no| !self.is_in_intent(**no)) {
+                ends.entry(*no).or_insert_with(|| reason.clone());
+            }
+        }
+        unread.since.retain(|no, _| !ends.contains_key(no));
+        self.memo.unread = (!unread.since.is_empty()).then_some(unread);
+    }
+
+    /// Nobody will ever tell what became of a mutation: its events end, and its things are read before anything else of them is
+    /// sent.
+    fn give_up(&mut self, intent: &Intent, reason: &Reason, ends: &mut Ends) {
+        self.count(&intent.parts, &[]);
+        for part in &intent.parts {
+            let pays = matches!(&part.effect, Effect::Refund(effect) if !effect.payments.is_empty());
+            if pays {
+                self.doubt(part);
+                let message =
+                    format!("{}; nobody can tell whether its payments were taken in, compare the refund by hand", reason.message);
+                let unverifiable = Reason::new(Class::Expired, "UNVERIFIABLE", message);
+                ends.extend(part.events.iter().map(|no| (*no, unverifiable.clone())));
+            } else {
+                part.events.iter().for_each(|no| _ = ends.entry(*no).or_insert_with(|| reason.clone()));
+            }
+            let subject = self.canonical(&part.subject);
+            let thing = self.thing(subject);
+            thing.pace = Default::default();
+            thing.check = Some(Check { reason: reason.clone(), create: false, events: BTreeSet::new() });
+        }
+    }
+}
