@@ -111,8 +111,9 @@ impl Lane {
 
     /// Buy with Prime does not know the order, or a thing that the mutation names in it: the order is read at once, to tell.
     pub fn order_unknown(&mut self, reason: Reason, now: DateTime<Utc>) {
+        let order_id = self.order_id().map(str::to_owned);
         let Some(intent) = self.memo.intents.last_mut() else { return };
-        (intent.ended_at, intent.stands) = (now, Stands::NotFound(reason));
+        (intent.ended_at, intent.stands) = (now, Stands::NotFound { reason, order_id });
     }
 
     /// A read shows that Buy with Prime does not know the order: everything of it waits. What may have been applied stays open, since
@@ -120,7 +121,7 @@ impl Lane {
     pub fn order_not_read(&mut self, reason: Reason, rules: &Rules, now: DateTime<Utc>) {
         for intent in std::mem::take(&mut self.memo.intents) {
             match intent.stands {
-                Stands::NotFound(_) => self.count(&intent.parts, &[]),
+                Stands::NotFound { .. } => self.count(&intent.parts, &[]),
                 _ => self.memo.intents.push(intent),
             }
         }
@@ -176,13 +177,13 @@ impl Lane {
                     self.apply(&part, asked_at);
                     self.mark(&part, |progress| progress.confirmed = true);
                 }
-                Shown::Unverifiable if !matches!(intent.stands, Stands::NotFound(_)) => {
+                Shown::Unverifiable if !matches!(intent.stands, Stands::NotFound { .. }) => {
                     self.doubt(&part);
                     let message = "neither the payments nor the total at Buy with Prime tell whether the last mutation was applied; \
                                    compare the refund by hand";
                     self.bury_part(&part, &Reason::new(Class::Refused, "UNVERIFIABLE", message));
                 }
-                Shown::No | Shown::Partly | Shown::Unverifiable => self.try_again(&part, &intent.stands, joined),
+                Shown::No | Shown::Partly | Shown::Unverifiable => self.try_again(&part, &intent.stands, joined, view),
             }
             closed.push(part);
         }
@@ -193,9 +194,15 @@ impl Lane {
         }
     }
 
-    /// A part that a read shows not to have been applied: it goes again, alone where it was joined.
-    fn try_again(&mut self, part: &Part, stands: &Stands, joined: bool) {
-        if let (Stands::Refused(reason) | Stands::NotFound(reason), false) = (stands, joined) {
+    /// A part that a read shows not to have been applied: it goes again, alone where it was joined. What was not found was a thing of
+    /// the order only where the mutation named the order as the read did: an alias may have come in between.
+    fn try_again(&mut self, part: &Part, stands: &Stands, joined: bool, view: &OrderView) {
+        let final_reason = match stands {
+            Stands::Refused(reason) => Some(reason),
+            Stands::NotFound { reason, order_id } => Some(reason).filter(|_| view.id.is_none() || *order_id == view.id),
+            _ => None,
+        };
+        if let (Some(reason), false) = (final_reason, joined) {
             return self.bury_part(part, reason);
         }
         let subject = self.canonical(&part.subject);

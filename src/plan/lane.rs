@@ -141,7 +141,12 @@ pub enum Stands {
     /// Refused with several parts: which of them is at fault is not known.
     Refused(Reason),
     /// Buy with Prime does not know the order, or something that the mutation names in it: a read tells which.
-    NotFound(Reason),
+    NotFound {
+        /// What was said.
+        reason: Reason,
+        /// The id by which the mutation named the order; none where it was by an alias.
+        order_id: Option<String>,
+    },
 }
 
 /// One thing's part in a mutation.

@@ -78,7 +78,7 @@ impl Lane {
     fn standing(&self, no: EventNo, survey: &Survey, rules: &Rules, now: DateTime<Utc>) -> Standing {
         let mut needs = survey.all_needs(no);
         let not_found = |intent: &Intent| {
-            matches!(intent.stands, Stands::NotFound(_)) && intent.parts.iter().any(|part| part.events.contains(&no))
+            matches!(intent.stands, Stands::NotFound { .. }) && intent.parts.iter().any(|part| part.events.contains(&no))
         };
         if self.memo.intents.iter().any(not_found) {
             // Waited for from here on, whatever the read that follows says.

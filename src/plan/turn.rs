@@ -165,7 +165,7 @@ impl Lane {
     fn resolve_intents(&self, rules: &Rules, now: DateTime<Utc>) -> Next {
         let ready = self.memo.intents.iter().map(|intent| match intent.stands {
             Stands::InFlight | Stands::NoAnswer(_) => intent.ended_at + settling(intent.mutation, rules),
-            Stands::Unclear(_) | Stands::Refused(_) | Stands::NotFound(_) => intent.ended_at,
+            Stands::Unclear(_) | Stands::Refused(_) | Stands::NotFound { .. } => intent.ended_at,
         });
         let unread = self.memo.unread.as_ref().map(|unread| unread.next);
         match ready.chain(unread).max().filter(|at| *at > now) {

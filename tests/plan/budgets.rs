@@ -66,6 +66,18 @@ fn a_thing_that_the_order_lacks_is_refused_and_costs_no_other() {
 }
 
 #[test]
+fn an_order_that_is_found_under_another_name_is_tried_again() {
+    let mut bench = Bench::new();
+    let no = refund(&mut bench, "A", &[]);
+    bench.begin();
+    bench.not_found();
+    // Its alias came between the mutation and the read.
+    bench.reads(nothing());
+    assert_eq!(bench.play().len(), 1);
+    assert_eq!((bench.attempts[&no], bench.status(no)), (2, Some(Status::Delivered)));
+}
+
+#[test]
 fn an_order_that_never_comes_is_given_up_however_often_it_is_read() {
     let mut bench = Bench::new();
     let no = refund(&mut bench, "A", &[]);
