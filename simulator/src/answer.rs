@@ -76,6 +76,11 @@ pub(crate) fn json_answer(status: StatusCode, body: &impl serde::Serialize) -> R
     with_type(status, "application/json", body)
 }
 
+/// JSON that is written already.
+pub(crate) fn json_text(body: Vec<u8>) -> Response {
+    with_type(StatusCode::OK, "application/json", body)
+}
+
 pub(crate) fn html_answer(status: StatusCode) -> Response {
     with_type(status, "text/html", PAGE)
 }

@@ -1,19 +1,26 @@
 //! GraphQL on the pinned SDL and nothing else: parse and validate documents (cached by their text), coerce variables, find
-//! which fields are called with which arguments, and write the selected part of the resulting orders. The shape of every
-//! answer comes from the SDL; there is no second schema in Rust.
+//! which fields are called with which arguments, and have the selected part of the resulting orders written. Usual documents
+//! take the short way (`plan`, `canonical`, `show`), all others the long one (`resolve`); both give the same answer.
 
 use crate::answer::ApiError;
+use crate::canonical::{Variables, is_canonical};
 use crate::options::{Environment, ErrorShape};
-use crate::state::{Order, PackageState, lock};
+use crate::plan::{Plan, Root as PlannedRoot};
+use crate::resolve::{Collector, Root, object};
+use crate::show;
+use crate::state::{Order, lock};
+use apollo_compiler::ast::Type;
 use apollo_compiler::collections::HashMap;
 use apollo_compiler::executable::Operation;
 use apollo_compiler::request::coerce_variable_values;
-use apollo_compiler::resolvers::{Execution, FieldError, ObjectValue, ResolveInfo, ResolvedValue};
+use apollo_compiler::resolvers::{Execution, ObjectValue};
 use apollo_compiler::response::{GraphQLError, JsonMap};
 use apollo_compiler::schema::{ExtendedType, Implementers};
 use apollo_compiler::validation::Valid;
 use apollo_compiler::{ExecutableDocument, Name, Schema};
-use serde_json::Number;
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json_bytes::{Value, json};
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -36,21 +43,57 @@ pub(crate) type RequestErrors = Vec<Value>;
 pub(crate) struct Engine {
     schema: Valid<Schema>,
     implementers: HashMap<Name, Implementers>,
-    documents: Mutex<std::collections::HashMap<String, Arc<Valid<ExecutableDocument>>>>,
+    documents: Mutex<std::collections::HashMap<String, Arc<Known>>>,
+}
+
+/// A valid document, and the short way through it where there is one.
+struct Known {
+    document: Valid<ExecutableDocument>,
+    plan: Option<Plan>,
+}
+
+/// A request's body.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Asked<'a> {
+    #[serde(borrow)]
+    pub query: Cow<'a, str>,
+    #[serde(borrow)]
+    variables: Option<&'a RawValue>,
+    #[serde(borrow)]
+    operation_name: Option<Cow<'a, str>>,
+}
+
+impl Asked<'_> {
+    fn variables(&self) -> JsonMap {
+        let value = self.variables.and_then(|it| serde_json::from_str::<Value>(it.get()).ok());
+        match value {
+            Some(Value::Object(members)) => members,
+            _ => JsonMap::new(),
+        }
+    }
+}
+
+/// The arguments of a call.
+pub(crate) enum Arguments {
+    /// Coerced.
+    Json(JsonMap),
+    /// As they were written, where coercion would leave them alone.
+    Text(Vec<(String, String)>),
 }
 
 /// One root field that a request calls.
 pub(crate) struct Call {
     pub key: String,
     pub field: String,
-    pub arguments: JsonMap,
+    pub arguments: Arguments,
 }
 
 /// A checked request: what it calls, and all that is needed to write its answer.
 pub(crate) struct Prepared {
-    document: Arc<Valid<ExecutableDocument>>,
+    known: Arc<Known>,
     operation: Option<String>,
-    variables: Valid<JsonMap>,
+    body: Bytes,
     pub mutation: bool,
     pub calls: Vec<Call>,
 }
@@ -72,15 +115,23 @@ impl Engine {
     }
 
     /// Checks a document and its variables, and finds its calls.
-    pub fn prepare(&self, text: &str, variables: &JsonMap, name: Option<&str>) -> Result<Prepared, RequestErrors> {
-        let document = self.document(text)?;
+    pub fn prepare(&self, asked: &Asked<'_>, body: &Bytes) -> Result<Prepared, RequestErrors> {
+        let known = self.document(&asked.query)?;
+        let name = asked.operation_name.as_deref();
+        if let Some(plan) = known.plan.as_ref().filter(|it| name.is_none() || it.name.as_deref() == name)
+            && let Some(calls) = self.calls(plan, asked)
+        {
+            let (operation, mutation, body) = (plan.name.clone(), plan.mutation, body.clone());
+            return Ok(Prepared { known, operation, body, mutation, calls });
+        }
+        let document = &known.document;
         let plain = |message: String| vec![graphql_error(&message)];
         let operation = document.operations.get(name);
         let operation = operation.map_err(|it| plain(it.message().to_string()))?;
         let variables =
-            coerce_variable_values(&self.schema, operation, variables).map_err(|it| plain(it.message().to_string()))?;
+            coerce_variable_values(&self.schema, operation, &asked.variables()).map_err(|it| plain(it.message().to_string()))?;
         let collector = Collector { type_name: operation.object_type().as_str(), calls: RefCell::default() };
-        let outcome = self.run(&document, operation, &variables, &collector);
+        let outcome = self.run(document, operation, &variables, &collector);
         let outcome = outcome.map_err(plain)?;
         if !outcome.errors.is_empty() {
             let errors = outcome.errors.iter();
@@ -90,38 +141,81 @@ impl Engine {
             mutation: operation.is_mutation(),
             operation: operation.name.as_ref().map(ToString::to_string),
             calls: collector.calls.into_inner(),
-            document: Arc::clone(&document),
-            variables,
+            body: body.clone(),
+            known: Arc::clone(&known),
         })
     }
 
-    fn document(&self, text: &str) -> Result<Arc<Valid<ExecutableDocument>>, RequestErrors> {
+    /// The calls of a plan, where the variables need no coercion.
+    fn calls(&self, plan: &Plan, asked: &Asked<'_>) -> Option<Vec<Call>> {
+        let variables: Variables<'_> = serde_json::from_str(asked.variables?.get()).ok()?;
+        let fits = |(name, ty): &(String, Type)| match variables.get(name) {
+            Some(text) => is_canonical(&self.schema, ty, text),
+            None => !ty.is_non_null(),
+        };
+        if !variables.unique() || !plan.variables.iter().all(fits) {
+            return None;
+        }
+        let argument = |(name, variable): &(String, String)| variables.get(variable).map(|text| (name.clone(), text.to_owned()));
+        let call = |root: &PlannedRoot| Call {
+            key: root.key.clone(),
+            field: root.field.name.clone(),
+            arguments: Arguments::Text(root.arguments.iter().filter_map(argument).collect()),
+        };
+        Some(plan.roots.iter().map(call).collect())
+    }
+
+    fn document(&self, text: &str) -> Result<Arc<Known>, RequestErrors> {
         if let Some(known) = lock(&self.documents).get(text) {
             return Ok(Arc::clone(known));
         }
         let parsed = ExecutableDocument::parse_and_validate(&self.schema, text, "request.graphql");
-        let document = parsed.map(Arc::new).map_err(|failed| {
+        let document = parsed.map_err(|failed| {
             let errors = failed.errors.iter();
             errors.map(|it| graphql_error(&it.to_json().message)).collect::<RequestErrors>()
         })?;
+        let plan = Plan::compile(&self.schema, &document);
+        let known = Arc::new(Known { document, plan });
         let mut documents = lock(&self.documents);
         if documents.len() >= CACHED_DOCUMENTS {
             documents.clear();
         }
-        documents.insert(text.to_owned(), Arc::clone(&document));
-        Ok(document)
+        documents.insert(text.to_owned(), Arc::clone(&known));
+        Ok(known)
+    }
+
+    /// The answer's body by the short way: only where every call went well and the orders fit the plan.
+    pub fn show(&self, prepared: &Prepared, results: &[(String, CallResult)]) -> Option<Vec<u8>> {
+        let plan = prepared.known.plan.as_ref()?;
+        let orders: Vec<&Order> = results.iter().map(|(_, it)| it.as_deref().ok()).collect::<Option<_>>()?;
+        if orders.is_empty() || orders.len() != plan.roots.len() {
+            return None;
+        }
+        let text = show::data(plan, orders.into_iter()).ok()?;
+        debug_assert_eq!(text, self.shown_long(prepared, results), "both ways give one answer");
+        Some(text)
+    }
+
+    /// What the short way has to equal, byte for byte; asked in debug builds only.
+    fn shown_long(&self, prepared: &Prepared, results: &[(String, CallResult)]) -> Vec<u8> {
+        let long = self.render(prepared, results.to_vec(), ErrorShape::Classification);
+        serde_json::to_vec(&long).unwrap_or_default()
     }
 
     /// The answer's body: what was selected of the orders, and the errors.
     pub fn render(&self, prepared: &Prepared, results: Vec<(String, CallResult)>, shape: ErrorShape) -> Value {
-        let operations = &prepared.document.operations;
+        let operations = &prepared.known.document.operations;
         let Ok(operation) = operations.get(prepared.operation.as_deref()) else {
+            return Value::Null;
+        };
+        let given = serde_json::from_slice::<Asked<'_>>(&prepared.body).map(|it| it.variables());
+        let Ok(variables) = coerce_variable_values(&self.schema, operation, &given.unwrap_or_default()) else {
             return Value::Null;
         };
         let errors: Vec<Value> =
             results.iter().filter_map(|(key, it)| it.as_ref().err().map(|error| error.entry(key, shape))).collect();
         let root = Root { type_name: operation.object_type().as_str(), results };
-        let outcome = self.run(&prepared.document, operation, &prepared.variables, &root);
+        let outcome = self.run(&prepared.known.document, operation, &variables, &root);
         let (data, own) = match outcome {
             Ok(outcome) => (outcome.data, outcome.errors),
             Err(message) => (None, vec![GraphQLError::new(message, None, &Arc::default())]),
@@ -151,177 +245,4 @@ impl Engine {
 /// What GraphQL servers say of a request that does not fit the schema: the classification is a plain string here.
 pub(crate) fn graphql_error(message: &str) -> Value {
     json!({"message": message, "extensions": {"classification": "ValidationError"}})
-}
-
-/// Notes the root fields and their coerced arguments; resolves nothing.
-struct Collector<'s> {
-    type_name: &'s str,
-    calls: RefCell<Vec<Call>>,
-}
-
-impl ObjectValue for Collector<'_> {
-    fn type_name(&self) -> &str {
-        self.type_name
-    }
-
-    fn resolve_field<'a>(&'a self, info: &'a ResolveInfo<'a>) -> Result<ResolvedValue<'a>, FieldError> {
-        self.calls.borrow_mut().push(Call {
-            key: response_key(info).to_owned(),
-            field: info.field_name().to_owned(),
-            arguments: info.arguments().clone(),
-        });
-        Ok(ResolvedValue::null())
-    }
-}
-
-fn response_key<'a>(info: &'a ResolveInfo<'a>) -> &'a str {
-    info.field_selections().first().map_or(info.field_name(), |it| it.response_key().as_str())
-}
-
-/// Hands out the orders that the calls resulted in.
-struct Root<'s> {
-    type_name: &'s str,
-    results: Vec<(String, CallResult)>,
-}
-
-impl ObjectValue for Root<'_> {
-    fn type_name(&self) -> &str {
-        self.type_name
-    }
-
-    fn resolve_field<'a>(&'a self, info: &'a ResolveInfo<'a>) -> Result<ResolvedValue<'a>, FieldError> {
-        let key = response_key(info);
-        let result = self.results.iter().find(|(it, _)| it == key);
-        let Some((_, Ok(order))) = result else {
-            return Ok(ResolvedValue::null());
-        };
-        let type_name = info.field_definition().ty.inner_named_type().as_str();
-        Ok(if type_name == "Order" {
-            ResolvedValue::object(OrderView(order))
-        } else {
-            ResolvedValue::object(Payload { type_name, order })
-        })
-    }
-}
-
-/// `UpdateOrderResponse` and its like: an object around the order.
-struct Payload<'a> {
-    type_name: &'a str,
-    order: &'a Order,
-}
-
-impl ObjectValue for Payload<'_> {
-    fn type_name(&self) -> &str {
-        self.type_name
-    }
-
-    fn resolve_field<'a>(&'a self, _info: &'a ResolveInfo<'a>) -> Result<ResolvedValue<'a>, FieldError> {
-        Ok(ResolvedValue::object(OrderView(self.order)))
-    }
-}
-
-/// An order; only the members that are selected are turned into JSON.
-struct OrderView<'o>(&'o Order);
-
-impl ObjectValue for OrderView<'_> {
-    fn type_name(&self) -> &str {
-        "Order"
-    }
-
-    fn resolve_field<'a>(&'a self, info: &'a ResolveInfo<'a>) -> Result<ResolvedValue<'a>, FieldError> {
-        let value = member(self.0, info.field_name());
-        Ok(resolved(Cow::Owned(value), info, self.0))
-    }
-}
-
-fn member(order: &Order, name: &str) -> Value {
-    match name {
-        "id" => Value::String(order.id.as_str().into()),
-        "metadata" => object([
-            ("executionState", to_json(&order.execution_state)),
-            ("createdAt", to_json(&order.created_at)),
-            ("updatedAt", to_json(&order.updated_at)),
-        ]),
-        "aliases" => to_json(&order.aliases),
-        "orderLinks" => to_json(&order.order_links),
-        "lineItems" => to_json(&order.line_items),
-        "returns" => object([("details", to_json(&order.returns))]),
-        "refunds" => object([("details", to_json(&order.refunds))]),
-        "packageInformation" => {
-            object([("summary", object([("state", to_json(&summary(order)))])), ("details", to_json(&order.packages))])
-        }
-        "payments" => to_json(&order.payments),
-        "totalPrice" => to_json(&order.total_price),
-        "taxes" => to_json(&order.taxes),
-        "discounts" => to_json(&order.discounts),
-        _ => Value::Null,
-    }
-}
-
-/// Pending if any is; else on its way if any is; else delivered if one is; else cancelled.
-fn summary(order: &Order) -> Option<PackageState> {
-    use PackageState::{Cancelled, Delivered, InTransit, Pending};
-    [Pending, InTransit, Delivered, Cancelled].into_iter().find(|state| order.packages.iter().any(|it| it.state == *state))
-}
-
-/// `json!` would copy its parts; these are moved.
-fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
-    let mut map = JsonMap::with_capacity(N);
-    for (name, value) in members {
-        map.insert(name, value);
-    }
-    Value::Object(map)
-}
-
-fn to_json(value: &impl serde::Serialize) -> Value {
-    serde_json_bytes::to_value(value).unwrap_or(Value::Null)
-}
-
-/// Any other object: JSON whose type the schema knows.
-struct View<'a> {
-    type_name: &'a str,
-    value: Cow<'a, Value>,
-    order: &'a Order,
-}
-
-impl ObjectValue for View<'_> {
-    fn type_name(&self) -> &str {
-        self.type_name
-    }
-
-    fn resolve_field<'a>(&'a self, info: &'a ResolveInfo<'a>) -> Result<ResolvedValue<'a>, FieldError> {
-        let value = self.value.get(info.field_name());
-        Ok(value.map_or_else(ResolvedValue::null, |it| resolved(Cow::Borrowed(it), info, self.order)))
-    }
-}
-
-fn resolved<'a>(value: Cow<'a, Value>, info: &'a ResolveInfo<'a>, order: &'a Order) -> ResolvedValue<'a> {
-    match value {
-        Cow::Borrowed(Value::Array(items)) => {
-            ResolvedValue::list(items.iter().map(move |it| single(Cow::Borrowed(it), info, order)))
-        }
-        Cow::Owned(Value::Array(items)) => {
-            ResolvedValue::list(items.into_iter().map(move |it| single(Cow::Owned(it), info, order)))
-        }
-        value => single(value, info, order),
-    }
-}
-
-fn single<'a>(value: Cow<'a, Value>, info: &'a ResolveInfo<'a>, order: &'a Order) -> ResolvedValue<'a> {
-    let type_name = info.field_definition().ty.inner_named_type().as_str();
-    match value.as_ref() {
-        Value::Null => ResolvedValue::null(),
-        // Elsewhere in the order a line item is kept as its id.
-        Value::Object(fields) if type_name == "LineItem" && fields.len() == 1 => {
-            let id = fields.get("id").and_then(Value::as_str);
-            let line = id.and_then(|id| order.line(id)).map(to_json);
-            ResolvedValue::object(View { type_name, value: line.map_or(value, Cow::Owned), order })
-        }
-        Value::Object(_) => ResolvedValue::object(View { type_name, value, order }),
-        // What Amazon reads back is a float, not the digits that were sent.
-        Value::Number(number) if type_name == "Float" => {
-            ResolvedValue::leaf(number.as_f64().and_then(Number::from_f64).map_or(Value::Null, Value::Number))
-        }
-        leaf => ResolvedValue::leaf(leaf.clone()),
-    }
 }

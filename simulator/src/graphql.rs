@@ -1,8 +1,8 @@
 //! `POST /graphql`: headers, body, the fault script, the judge's eyes, and the answer. What a mutation does is in `state`,
 //! what GraphQL means in `execute`.
 
-use crate::answer::{ApiError, Response, json_answer, refusal, refused_data, retry_after};
-use crate::execute::{Call, CallResult, Prepared};
+use crate::answer::{ApiError, Response, json_answer, json_text, refusal, refused_data, retry_after};
+use crate::execute::{Arguments, Asked, Call, CallResult, Prepared};
 use crate::faults::{Answer, Apply, Rule};
 use crate::judge::{Flight, Reading, Verdict, Wrong, checks};
 use crate::options::Environment;
@@ -10,11 +10,9 @@ use crate::server::{Reset, plain_answer};
 use crate::state::input::{OrderIdentifier, UpdateOrder, UpdatePackages};
 use crate::state::{Applied, Cell};
 use crate::{App, Logged};
-use apollo_compiler::response::JsonMap;
 use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::{CONTENT_TYPE, HeaderMap};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json_bytes::{Value, json};
 use std::sync::Arc;
@@ -31,14 +29,6 @@ const CLEAR_REFUSALS: [&str; 7] = [
     "ValidationError",
     "ValidationException",
 ];
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Asked {
-    query: String,
-    variables: Option<Value>,
-    operation_name: Option<String>,
-}
 
 /// One call, ready to be carried out.
 struct Task {
@@ -66,7 +56,7 @@ pub(crate) async fn serve(app: &Arc<App>, headers: &HeaderMap, body: Bytes) -> R
     if let Err(response) = check_headers(app, headers) {
         return Ok(*response);
     }
-    let asked = match serde_json::from_slice::<Asked>(&body) {
+    let asked = match serde_json::from_slice::<Asked<'_>>(&body) {
         Ok(asked) => asked,
         Err(error) => {
             let message = format!("the body is not a GraphQL request: {error}");
@@ -76,10 +66,7 @@ pub(crate) async fn serve(app: &Arc<App>, headers: &HeaderMap, body: Bytes) -> R
     if app.options.environment == Environment::Production && asked.query.contains("updateOrderPackageInformation") {
         app.judge.found(Wrong::PackageMutationInProduction, "?", "the document names updateOrderPackageInformation");
     }
-    let empty = JsonMap::new();
-    let variables = asked.variables.as_ref().and_then(Value::as_object);
-    let name = asked.operation_name.as_deref();
-    match app.engine.prepare(&asked.query, variables.unwrap_or(&empty), name) {
+    match app.engine.prepare(&asked, &body) {
         Err(errors) => {
             app.judge.counted("invalid");
             app.log(Logged::new("invalid", "", body));
@@ -162,8 +149,19 @@ fn order_key(task: &Task) -> String {
 
 /// Takes an argument of a call.
 fn argument<T: DeserializeOwned>(call: &mut Call, name: &str) -> Result<T, ApiError> {
-    let value = call.arguments.remove(name).unwrap_or(Value::Null);
-    serde_json_bytes::from_value(value).map_err(|error| ApiError::validation("InvalidInput", format!("{name}: {error}")))
+    let value = match &mut call.arguments {
+        Arguments::Json(arguments) => arguments.remove(name),
+        Arguments::Text(arguments) => {
+            let text = arguments.iter().find(|(it, _)| it == name).map(|(_, text)| text.as_str());
+            match text.map(serde_json::from_str::<T>) {
+                Some(Ok(value)) => return Ok(value),
+                // The long way has the words for it.
+                _ => text.and_then(|it| serde_json::from_str(it).ok()),
+            }
+        }
+    };
+    serde_json_bytes::from_value(value.unwrap_or(Value::Null))
+        .map_err(|error| ApiError::validation("InvalidInput", format!("{name}: {error}")))
 }
 
 fn task(app: &App, mut call: Call) -> Task {
@@ -246,7 +244,10 @@ async fn answer(
     let verdict = verdict(&rule.answer, &results);
     let mut response = match plain {
         Some(response) => response,
-        None => json_answer(StatusCode::OK, &body_of(app, &prepared, results, &rule.answer, operation)),
+        None => match app.engine.show(&prepared, &results).filter(|_| rule.answer == Answer::Normal) {
+            Some(text) => json_text(text),
+            None => json_answer(StatusCode::OK, &body_of(app, &prepared, results, &rule.answer, operation)),
+        },
     };
     let hold = rule.answer.retry_after().map(|wait| {
         let (header, until) = wait.header();

@@ -42,16 +42,20 @@
 //! # Modules
 //!
 //! `server` (connections, routes) · `token` · `graphql` (one request from headers to answer) · `execute` (GraphQL on the SDL) ·
-//! `state` (orders and what mutations do to them) · `faults` · `judge` · `admin` · `answer` · `options`.
+//! `plan`, `canonical`, `show` (the short way for the usual documents) · `state` (orders and what mutations do to them) · `faults` · `judge` · `admin` · `answer` · `options`.
 
 mod admin;
 mod answer;
+mod canonical;
 mod execute;
 mod faults;
 mod graphql;
 mod judge;
 mod options;
+mod plan;
+mod resolve;
 mod server;
+mod show;
 mod state;
 mod token;
 

@@ -1,18 +1,18 @@
 //! A batch of records becomes rows, in one transaction.
 
+use super::alias_rows::{apply_aliases, order_row};
 use super::codec::{identity_hash, json_text, kind_code, pack_headers, state};
 use super::connect::in_time;
 use super::finals::FinalRow;
 use super::inbox::{Content, Incoming, Original, Place, Report};
-use super::merge::{are_two_orders, merge_lanes, part_lane};
-use super::naming::{self, OrderKey, ThingKey};
+use super::naming::{self, OrderKey};
+use super::retry::{retake_aliases, revive};
 use super::save::{OutcomeRow, Tally, record_outcomes};
 use super::{Ledger, LedgerError, Targets};
-use crate::event::{AliasKind, AliasRow, Data, Event, Identity, Kind};
+use crate::event::{AliasKind, Data, Event, Kind};
 use crate::outcome::{self, Final};
-use crate::plan::names::{NameRow, Origin};
 use crate::plan::outcome::{Class, Reason, Status};
-use crate::plan::subject::{AliasTypes, Name};
+use crate::plan::subject::AliasTypes;
 use chrono::{DateTime, Utc};
 use fail::fail_point;
 use sqlx::{Connection, PgConnection};
@@ -23,18 +23,15 @@ use uuid::Uuid;
 /// How often a batch is tried again because lanes were merged under it.
 const RESTARTS: usize = 10;
 
-/// The header that makes a dead letter, put back on its topic, a retry.
-const OUTCOME_ID: &str = "x-bwp-sync-outcome-id";
-
 /// An event that was not there before.
-struct Fresh<'a> {
-    place: &'a Place,
-    event: &'a Event,
-    original: &'a Original,
-    hash: Uuid,
-    order: OrderKey,
+pub(super) struct Fresh<'a> {
+    pub place: &'a Place,
+    pub event: &'a Event,
+    pub original: &'a Original,
+    pub hash: Uuid,
+    pub order: OrderKey,
     /// The count of the outcome that it would have at once.
-    number: i32,
+    pub number: i32,
 }
 
 impl Ledger {
@@ -101,7 +98,7 @@ async fn take_in(db: &mut PgConnection, batch: &[Incoming], targets: &Targets) -
     Ok(Some(report))
 }
 
-type Repeated<'a> = (&'a Place, &'a Event, Uuid, &'a Original);
+pub(super) type Repeated<'a> = (&'a Place, &'a Event, Uuid, &'a Original);
 
 /// Parts the events of a batch into new ones and those that were there before, within the batch or ever.
 async fn sort_out<'a>(
@@ -143,46 +140,6 @@ async fn sort_out<'a>(
     Ok((fresh, repeated))
 }
 
-/// A row of the alias table that died for its target, put back as a retry, is taken in anew: it has no turn in a lane.
-async fn retake_aliases<'a>(
-    db: &mut PgConnection,
-    fresh: &mut Vec<Fresh<'a>>,
-    old: &mut Vec<Fresh<'a>>,
-    targets: &Targets,
-) -> Result<(), LedgerError> {
-    let mut at = 0;
-    while let Some(event) = old.get(at) {
-        let envelope = &event.event.envelope;
-        let retried = retried_number(&envelope.identity, event.original).filter(|_| targets.contains_key(&envelope.target));
-        let is_row = matches!(event.event.data, Data::Alias(_));
-        let Some(number) = retried.filter(|_| is_row) else {
-            at += 1;
-            continue;
-        };
-        let gone = sqlx::query("DELETE FROM work WHERE hash = $1 AND state = $2 AND outcomes = $3")
-            .bind(event.hash)
-            .bind(state::DEAD)
-            .bind(number)
-            .execute(&mut *db)
-            .await?;
-        if gone.rows_affected() == 0 {
-            at += 1;
-            continue;
-        }
-        let mut event = old.remove(at);
-        event.number = number + 1;
-        fresh.push(event);
-    }
-    Ok(())
-}
-
-/// The number of the outcome that a dead letter brings back in its header.
-fn retried_number(identity: &Identity, original: &Original) -> Option<i32> {
-    let header = original.headers.iter().rev().find(|(name, _)| name == OUTCOME_ID).and_then(|(_, value)| value.as_deref());
-    let id = std::str::from_utf8(header?).ok()?;
-    id.rsplit_once('#')?.1.parse::<i32>().ok().filter(|number| outcome::outcome_id(identity, *number) == id)
-}
-
 /// The lanes of all orders that the events name, made where there are none, and locked.
 async fn lanes_of(
     db: &mut PgConnection,
@@ -204,100 +161,6 @@ async fn lanes_of(
     let wanted: BTreeSet<i64> = lanes.values().copied().collect();
     let locked = naming::lock_lanes(db, &wanted).await?;
     Ok((locked == wanted).then_some(lanes))
-}
-
-/// The alias row of an order, where the event is one for a configured target.
-fn order_row<'a>(event: &Fresh<'a>, targets: &Targets) -> Option<(&'a str, &'a AliasRow)> {
-    match &event.event.data {
-        Data::Alias(row) if row.kind == AliasKind::Order && targets.contains_key(&event.event.envelope.target) => {
-            Some((&event.event.envelope.target, row))
-        }
-        _ => None,
-    }
-}
-
-/// Puts rows of the alias table in, where they rank above what is there, and merges orders that turn out to be one.
-async fn apply_aliases(
-    db: &mut PgConnection,
-    fresh: &[Fresh<'_>],
-    mut lanes: BTreeMap<OrderKey, i64>,
-    targets: &Targets,
-) -> Result<BTreeMap<OrderKey, i64>, LedgerError> {
-    let rows: Vec<(&Fresh, &AliasRow)> = fresh
-        .iter()
-        .filter(|event| targets.contains_key(&event.event.envelope.target))
-        .filter_map(|event| match &event.event.data {
-            Data::Alias(row) => Some((event, row)),
-            _ => None,
-        })
-        .collect();
-    if rows.is_empty() {
-        return Ok(lanes);
-    }
-    let keys = rows.iter().map(|(event, row)| OrderKey::alias(&event.event.envelope.target, &row.alias)).collect();
-    let mut orders = naming::order_rows(db, &keys).await?;
-    let stood_for: BTreeMap<OrderKey, String> =
-        orders.iter().filter_map(|(key, row)| Some((key.clone(), row.bwp_id.clone()?))).collect();
-    let mut changed: BTreeSet<OrderKey> = BTreeSet::new();
-    for (event, row) in rows.iter().filter(|(_, row)| row.kind == AliasKind::Order) {
-        let key = OrderKey::alias(&event.event.envelope.target, &row.alias);
-        let new = topic_row(row, event.event.envelope.time);
-        if orders.get(&key).is_none_or(|present| new.replaces(present)) {
-            orders.insert(key.clone(), new);
-            changed.insert(key);
-        }
-    }
-    for key in &changed {
-        let Some(id) = orders.get(key).and_then(|row| row.bwp_id.clone()) else {
-            // Removed: from now on the alias is an order of its own, until something else is known of it.
-            if let (Some(old), true) = (lanes.get(key).copied(), stood_for.contains_key(key)) {
-                let types = targets.get(&key.target).cloned().unwrap_or_default();
-                let new = naming::make_lane(db, &key.target).await?;
-                part_lane(db, old, new, key, &types).await?;
-                lanes.insert(key.clone(), new);
-            }
-            continue;
-        };
-        let ends = (lanes.get(key).copied(), lanes.get(&OrderKey::bwp(&key.target, &id)).copied());
-        if let (Some(one), Some(other)) = ends
-            && one != other
-        {
-            if stood_for.get(key).is_some_and(|before| *before != id) || are_two_orders(db, one, other).await? {
-                let types = targets.get(&key.target).cloned().unwrap_or_default();
-                part_lane(db, one, other, key, &types).await?;
-                lanes.insert(key.clone(), other);
-            } else {
-                let (keep, gone) = (one.min(other), one.max(other));
-                merge_lanes(db, keep, gone).await?;
-                lanes.values_mut().filter(|lane| **lane == gone).for_each(|lane| *lane = keep);
-            }
-        }
-    }
-    let written: Vec<(OrderKey, i64, NameRow)> =
-        changed.into_iter().filter_map(|key| Some((key.clone(), *lanes.get(&key)?, orders.get(&key)?.clone()))).collect();
-    naming::write_order_rows(db, &written).await?;
-    let things: Vec<(ThingKey, NameRow)> = rows
-        .iter()
-        .filter(|(_, row)| row.kind != AliasKind::Order)
-        .filter_map(|(event, row)| {
-            let lane = *lanes.get(&event.order)?;
-            Some(((lane, row.kind, row.alias.clone()), topic_row(row, event.event.envelope.time)))
-        })
-        .collect();
-    let mut present = naming::thing_rows(db, &things.iter().map(|(key, _)| key.clone()).collect()).await?;
-    let mut new: BTreeMap<ThingKey, NameRow> = BTreeMap::new();
-    for (key, row) in things {
-        if present.get(&key).is_none_or(|there| row.replaces(there)) {
-            present.insert(key.clone(), row.clone());
-            new.insert(key, row);
-        }
-    }
-    naming::write_thing_rows(db, &new.into_iter().collect::<Vec<_>>()).await?;
-    Ok(lanes)
-}
-
-fn topic_row(row: &AliasRow, time: DateTime<Utc>) -> NameRow {
-    NameRow { bwp_id: row.bwp_id.clone(), origin: Origin::Topic, version: row.version, time }
 }
 
 /// Writes the work, wakes the lanes, and gives the outcomes of what is final at once.
@@ -437,29 +300,6 @@ fn outcome_row(event: &Fresh, lane: i64, no: i64, status: Status, reason: Reason
     }
 }
 
-/// Retries dead events whose letter came back with the id of their present outcome. Gives the places of those letters.
-async fn revive(db: &mut PgConnection, repeated: &[Repeated<'_>], targets: &Targets) -> Result<BTreeSet<Place>, LedgerError> {
-    let mut revived = BTreeSet::new();
-    for (place, event, hash, original) in repeated {
-        let number = retried_number(&event.envelope.identity, original).filter(|_| targets.contains_key(&event.envelope.target));
-        let Some(number) = number else { continue };
-        let lane: Option<(i64, i16)> = sqlx::query_as(
-            "UPDATE work SET state = $1, progress = NULL, died = NULL, waiting_since = NULL, waits_for = NULL
-             WHERE hash = $2 AND state = $3 AND outcomes = $4 RETURNING lane, kind",
-        )
-        .bind(state::QUEUED)
-        .bind(hash)
-        .bind(state::DEAD)
-        .bind(number)
-        .fetch_optional(&mut *db)
-        .await?;
-        let Some((lane, kind)) = lane else { continue };
-        super::finals::reopen(db, lane, kind).await?;
-        revived.insert((*place).clone());
-    }
-    Ok(revived)
-}
-
 /// Keeps what could not be read, once for each place.
 async fn quarantine(
     db: &mut PgConnection,
@@ -505,9 +345,4 @@ async fn quarantine(
         });
     }
     Ok(())
-}
-
-/// The name by which an event calls its order.
-pub fn order_name(event: &Event, types: &AliasTypes) -> Name {
-    types.name(AliasKind::Order, &event.data.order())
 }

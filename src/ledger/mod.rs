@@ -5,8 +5,8 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `intake` | a batch of records becomes rows, in one transaction |
-//! | `naming` | names lead to lanes; rows of the alias table |
+//! | `intake`, `retry` | a batch of records becomes rows, in one transaction; dead letters come back |
+//! | `naming`, `alias_rows` | names lead to lanes; rows of the alias table |
 //! | `merge` | two lanes turn out to be one order |
 //! | `claim`, `load` | due lanes are leased and loaded |
 //! | `settle`, `write` | what came of a lane's turn is written back, if the lease still stands |
@@ -17,6 +17,7 @@
 //! Locks are taken in one order everywhere: `seen` by hash, `order_name` by key, `lane` by id, then what hangs on a locked
 //! lane, `tally` by key last.
 
+mod alias_rows;
 pub mod claim;
 mod codec;
 pub mod connect;
@@ -28,6 +29,7 @@ mod merge;
 mod naming;
 pub mod outbox;
 pub mod retention;
+mod retry;
 mod save;
 pub mod settle;
 pub mod standing;

@@ -248,20 +248,25 @@ pub(crate) fn now() -> String {
     chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
 }
 
+/// A random UUID without a call of the system: ids here need to differ, not to be secret.
+fn uuid() -> Uuid {
+    uuid::Builder::from_random_bytes(fastrand::u128(..).to_ne_bytes()).into_uuid()
+}
+
 /// Line items, returns, return lines, packages and tokens.
 pub(crate) fn new_id() -> String {
-    Uuid::new_v4().to_string()
+    uuid().to_string()
 }
 
 /// Refund ids are 64 hex digits.
 pub(crate) fn new_refund_id() -> String {
-    format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
+    format!("{}{}", uuid().simple(), uuid().simple())
 }
 
 /// Order ids look like `322-ABC1-AAAAAA`.
 pub(crate) fn new_order_id() -> String {
     const DIGITS: &[u8; 36] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
     let digits: String =
-        Uuid::new_v4().as_bytes()[..10].iter().map(|byte| char::from(DIGITS[usize::from(*byte) % DIGITS.len()])).collect();
+        uuid().as_bytes()[..10].iter().map(|byte| char::from(DIGITS[usize::from(*byte) % DIGITS.len()])).collect();
     format!("322-{}-{}", &digits[..4], &digits[4..])
 }

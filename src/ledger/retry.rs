@@ -1,0 +1,80 @@
+//! A dead letter that is put back on its topic with the id of its outcome is a retry of the stored event.
+
+use super::codec::state;
+use super::inbox::{Original, Place};
+use super::intake::{Fresh, Repeated};
+use super::{LedgerError, Targets};
+use crate::event::{Data, Identity};
+use crate::outcome;
+use sqlx::PgConnection;
+use std::collections::BTreeSet;
+
+/// The header that makes a dead letter, put back on its topic, a retry.
+const OUTCOME_ID: &str = "x-bwp-sync-outcome-id";
+
+/// A row of the alias table that died for its target, put back as a retry, is taken in anew: it has no turn in a lane.
+pub(super) async fn retake_aliases<'a>(
+    db: &mut PgConnection,
+    fresh: &mut Vec<Fresh<'a>>,
+    old: &mut Vec<Fresh<'a>>,
+    targets: &Targets,
+) -> Result<(), LedgerError> {
+    let mut at = 0;
+    while let Some(event) = old.get(at) {
+        let envelope = &event.event.envelope;
+        let retried = retried_number(&envelope.identity, event.original).filter(|_| targets.contains_key(&envelope.target));
+        let is_row = matches!(event.event.data, Data::Alias(_));
+        let Some(number) = retried.filter(|_| is_row) else {
+            at += 1;
+            continue;
+        };
+        let gone = sqlx::query("DELETE FROM work WHERE hash = $1 AND state = $2 AND outcomes = $3")
+            .bind(event.hash)
+            .bind(state::DEAD)
+            .bind(number)
+            .execute(&mut *db)
+            .await?;
+        if gone.rows_affected() == 0 {
+            at += 1;
+            continue;
+        }
+        let mut event = old.remove(at);
+        event.number = number + 1;
+        fresh.push(event);
+    }
+    Ok(())
+}
+
+/// The number of the outcome that a dead letter brings back in its header.
+fn retried_number(identity: &Identity, original: &Original) -> Option<i32> {
+    let header = original.headers.iter().rev().find(|(name, _)| name == OUTCOME_ID).and_then(|(_, value)| value.as_deref());
+    let id = std::str::from_utf8(header?).ok()?;
+    id.rsplit_once('#')?.1.parse::<i32>().ok().filter(|number| outcome::outcome_id(identity, *number) == id)
+}
+
+/// Retries dead events whose letter came back with the id of their present outcome. Gives the places of those letters.
+pub(super) async fn revive(
+    db: &mut PgConnection,
+    repeated: &[Repeated<'_>],
+    targets: &Targets,
+) -> Result<BTreeSet<Place>, LedgerError> {
+    let mut revived = BTreeSet::new();
+    for (place, event, hash, original) in repeated {
+        let number = retried_number(&event.envelope.identity, original).filter(|_| targets.contains_key(&event.envelope.target));
+        let Some(number) = number else { continue };
+        let lane: Option<(i64, i16)> = sqlx::query_as(
+            "UPDATE work SET state = $1, progress = NULL, died = NULL, waiting_since = NULL, waits_for = NULL
+             WHERE hash = $2 AND state = $3 AND outcomes = $4 RETURNING lane, kind",
+        )
+        .bind(state::QUEUED)
+        .bind(hash)
+        .bind(state::DEAD)
+        .bind(number)
+        .fetch_optional(&mut *db)
+        .await?;
+        let Some((lane, kind)) = lane else { continue };
+        super::finals::reopen(db, lane, kind).await?;
+        revived.insert((*place).clone());
+    }
+    Ok(revived)
+}
