@@ -7,7 +7,7 @@ use crate::plan::answers::Postponed;
 use crate::plan::outcome::{Class, Reason};
 use crate::plan::{Lane, Next, Rules};
 use crate::prime::answer::Body;
-use crate::prime::exchange::Exchange;
+use crate::prime::exchange::{Exchange, NoAnswer};
 use crate::prime::view::OrderView;
 use chrono::{DateTime, Utc};
 
@@ -70,8 +70,9 @@ fn sent(lane: &mut Lane, exchange: &Exchange, judgement: &Judgement, reason: Rea
 }
 
 /// What an answer says of its target.
-pub fn sign(judgement: &Judgement) -> Sign {
+pub fn sign(exchange: &Exchange, judgement: &Judgement) -> Sign {
     match judgement.verdict {
+        _ if matches!(exchange, Exchange::NoAnswer { why: NoAnswer::Timeout }) => Sign::Late,
         Verdict::Credentials | Verdict::TargetDown => Sign::Closed,
         Verdict::Throttled => Sign::Throttled,
         // A read that failed at the other end is `Retry`: it changes nothing, but the target did not answer with sense.

@@ -49,7 +49,7 @@ pub async fn attempt(dispatcher: &Dispatcher, mut claimed: Claimed) -> Settlemen
         let mut gate = lock(&target.gate);
         match &exchange {
             Exchange::NotSent { why: NotSent::DeadlineBeforeSend } => gate.abandon(),
-            _ => gate.end(apply::sign(&judgement), Instant::now()),
+            _ => gate.end(apply::sign(&exchange, &judgement), Instant::now()),
         }
         if let Some(wait) = apply::floor(&judgement, &moment).and_then(|until| (until - now).to_std().ok()) {
             gate.hold(Instant::now() + wait);

@@ -24,8 +24,10 @@ pub struct GateRules {
 pub enum Sign {
     /// It answered with sense.
     Up,
-    /// It did not answer, or not with sense.
+    /// It answered without sense, or broke off.
     Failing,
+    /// It did not answer in time: it may have more to do than it can.
+    Late,
     /// Nobody can call it: no connection, or no token.
     Closed,
     /// Too many calls.
@@ -106,14 +108,16 @@ impl Gate {
         self.breaker = match (self.breaker, sign) {
             (Breaker::Open { until }, _) => Breaker::Open { until },
             (_, Sign::Up | Sign::Throttled) => Breaker::Closed { failures: 0 },
-            (_, Sign::Closed) | (Breaker::Probing, Sign::Failing) => open,
-            (Breaker::Closed { failures }, Sign::Failing) if failures + 1 >= self.rules.failures => open,
-            (Breaker::Closed { failures }, Sign::Failing) => Breaker::Closed { failures: failures + 1 },
+            (_, Sign::Closed) | (Breaker::Probing, Sign::Failing | Sign::Late) => open,
+            (Breaker::Closed { failures }, _) if failures + 1 >= self.rules.failures => open,
+            (Breaker::Closed { failures }, _) => Breaker::Closed { failures: failures + 1 },
         };
         match sign {
             // Additive up, multiplicative down (RFC 5681), and down at most once for the calls of one round trip.
             Sign::Up => self.limit = (self.limit + 1.0 / self.limit.max(1.0)).min(self.rules.max_in_flight as f64),
-            Sign::Throttled if self.shrunk_at.is_none_or(|at| now.duration_since(at) > Duration::from_millis(100)) => {
+            Sign::Throttled | Sign::Late
+                if self.shrunk_at.is_none_or(|at| now.duration_since(at) > Duration::from_millis(100)) =>
+            {
                 self.limit = (self.limit * 0.7).max(1.0);
                 self.shrunk_at = Some(now);
             }
@@ -199,6 +203,9 @@ mod tests {
             gate.end(Sign::Throttled, now);
         }
         assert_eq!(gate.limit(), 7);
+        gate.begin();
+        gate.end(Sign::Late, now + Duration::from_millis(200));
+        assert_eq!(gate.limit(), 4, "a target that does not answer in time is given less to do, too");
         for _ in 0..200 {
             gate.begin();
             gate.end(Sign::Up, now);
