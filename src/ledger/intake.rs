@@ -6,10 +6,10 @@ use super::connect::in_time;
 use super::finals::FinalRow;
 use super::inbox::{Content, Incoming, Original, Place, Report};
 use super::naming::{self, OrderKey};
-use super::retry::{retake_aliases, revive};
+use super::retry::{retake, revive};
 use super::save::{OutcomeRow, Tally, record_outcomes};
 use super::{Ledger, LedgerError, Targets};
-use crate::event::{AliasKind, Data, Event, Kind};
+use crate::event::{AliasKind, Data, Event};
 use crate::outcome::{self, Final};
 use crate::plan::outcome::{Class, Reason, Status};
 use crate::plan::subject::AliasTypes;
@@ -74,7 +74,7 @@ async fn take_in(db: &mut PgConnection, batch: &[Incoming], targets: &Targets) -
     let Some(lanes) = lanes_of(db, &fresh, targets).await? else { return Ok(None) };
     let lanes = apply_aliases(db, &fresh, lanes, targets).await?;
     let (mut outcomes, finals) = insert_work(db, &fresh, &lanes, targets, now).await?;
-    let revived = revive(db, &repeated, targets).await?;
+    let revived = revive(db, &repeated).await?;
     report.new = fresh.len() as u64;
     report.duplicates = repeated.len() as u64 - revived.len() as u64;
     for (place, ..) in repeated.iter().filter(|(place, ..)| !revived.contains(*place)) {
@@ -85,9 +85,10 @@ async fn take_in(db: &mut PgConnection, batch: &[Incoming], targets: &Targets) -
         tally.add("final", super::totals::kind_label(row.kind), 1);
     }
     report.finals = finals;
-    let retaken = fresh.iter().filter(|event| event.number > 1).count() as i64;
-    tally.add("final", Kind::Alias.label(), -retaken);
-    tally.add("duplicate", "retry", retaken);
+    for retaken in fresh.iter().filter(|event| event.number > 1) {
+        tally.add("final", retaken.event.envelope.kind.label(), -1);
+        tally.add("duplicate", "retry", 1);
+    }
     if !revived.is_empty() {
         // A retry reopens an outcome; the record that asked for it is one that was read and has no outcome of its own.
         tally.add("duplicate", "retry", revived.len() as i64);
@@ -135,7 +136,7 @@ async fn sort_out<'a>(
     let kept: BTreeSet<Uuid> = kept.into_iter().collect();
     let new: BTreeSet<Uuid> = new.into_iter().filter(|hash| !kept.contains(hash)).collect();
     let (mut fresh, mut old): (Vec<Fresh>, Vec<Fresh>) = candidates.into_iter().partition(|event| new.contains(&event.hash));
-    retake_aliases(db, &mut fresh, &mut old, targets).await?;
+    retake(db, &mut fresh, &mut old, targets).await?;
     repeated.extend(old.into_iter().map(|old| (old.place, old.event, old.hash, old.original)));
     Ok((fresh, repeated))
 }

@@ -12,8 +12,9 @@ use std::collections::BTreeSet;
 /// The header that makes a dead letter, put back on its topic, a retry.
 const OUTCOME_ID: &str = "x-bwp-sync-outcome-id";
 
-/// A row of the alias table that died for its target, put back as a retry, is taken in anew: it has no turn in a lane.
-pub(super) async fn retake_aliases<'a>(
+/// Events that have no turn in a lane are taken in anew when their letter is put back: rows of the alias table, and events whose target
+/// is still unknown, which die again.
+pub(super) async fn retake<'a>(
     db: &mut PgConnection,
     fresh: &mut Vec<Fresh<'a>>,
     old: &mut Vec<Fresh<'a>>,
@@ -22,9 +23,8 @@ pub(super) async fn retake_aliases<'a>(
     let mut at = 0;
     while let Some(event) = old.get(at) {
         let envelope = &event.event.envelope;
-        let retried = retried_number(&envelope.identity, event.original).filter(|_| targets.contains_key(&envelope.target));
-        let is_row = matches!(event.event.data, Data::Alias(_));
-        let Some(number) = retried.filter(|_| is_row) else {
+        let has_turn = !matches!(event.event.data, Data::Alias(_)) && targets.contains_key(&envelope.target);
+        let Some(number) = retried_number(&envelope.identity, event.original).filter(|_| !has_turn) else {
             at += 1;
             continue;
         };
@@ -53,15 +53,10 @@ fn retried_number(identity: &Identity, original: &Original) -> Option<i32> {
 }
 
 /// Retries dead events whose letter came back with the id of their present outcome. Gives the places of those letters.
-pub(super) async fn revive(
-    db: &mut PgConnection,
-    repeated: &[Repeated<'_>],
-    targets: &Targets,
-) -> Result<BTreeSet<Place>, LedgerError> {
+pub(super) async fn revive(db: &mut PgConnection, repeated: &[Repeated<'_>]) -> Result<BTreeSet<Place>, LedgerError> {
     let mut revived = BTreeSet::new();
     for (place, event, hash, original) in repeated {
-        let number = retried_number(&event.envelope.identity, original).filter(|_| targets.contains_key(&event.envelope.target));
-        let Some(number) = number else { continue };
+        let Some(number) = retried_number(&event.envelope.identity, original) else { continue };
         let lane: Option<(i64, i16)> = sqlx::query_as(
             "UPDATE work SET state = $1, progress = NULL, died = NULL, waiting_since = NULL, waits_for = NULL
              WHERE hash = $2 AND state = $3 AND outcomes = $4 RETURNING lane, kind",

@@ -226,18 +226,21 @@ async fn an_unknown_target_is_dead_until_it_is_configured() {
     assert_eq!([&outcome["data"]["target"], &outcome["data"]["reason"]["pointer"]], ["emea", "/target"]);
     let first = letter(&service, 0).await;
     assert_letter(&first, &record, ["DEAD", "UNKNOWN_TARGET", &topics.refunds, "0", "0", "/oms#e-1#1"]);
-    // There is nowhere to retry it to yet: the outcome stands.
+    // A retry while the target is still unknown dies again, and is counted as what it is: the same event.
     topics.produce(&topics.refunds, &put_back(&first)).await;
+    let again = nth(&service, 1).await.json();
+    assert_eq!((&again["id"], &again["data"]["status"]), (&json!("/oms#e-1#2"), &json!("DEAD")), "{again:#}");
+    let second = letter(&service, 1).await;
     let totals = service.totals("the letter to be counted", PATIENCE, |totals| totals.duplicates == 1).await;
-    assert_eq!((totals.finals, totals.backlog.total()), (1, 0));
+    assert_eq!((totals.finals, totals.backlog.total(), totals.imbalance()), (1, 0, 0));
     assert_eq!(daemon.terminate(PATIENCE).await.code(), Some(0));
 
     let builder = service.builder.clone().target("emea", &target(&service.simulator));
     let mut daemon = builder.start();
     daemon.wait_ready().await;
-    topics.produce(&topics.refunds, &put_back(&first)).await;
-    let second = nth(&service, 1).await.json();
-    assert_eq!((&second["id"], &second["data"]["status"]), (&json!("/oms#e-1#2"), &json!("DELIVERED")), "{second:#}");
+    topics.produce(&topics.refunds, &put_back(&second)).await;
+    let third = nth(&service, 2).await.json();
+    assert_eq!((&third["id"], &third["data"]["status"]), (&json!("/oms#e-1#3"), &json!("DELIVERED")), "{third:#}");
     service.drained(1, PATIENCE).await;
     service.assert_clean().await;
 }
