@@ -53,7 +53,11 @@ pub async fn watch(ledger: Ledger, last: LastTotals, health: Health, stop: Cance
                 }
                 *lock(&last) = Some(totals);
             }
-            Err(error) => tracing::warn!(%error, "the totals cannot be read"),
+            Err(error) => {
+                tracing::warn!(%error, "the totals cannot be read");
+                // It was not the counting that took long: look again soon.
+                pause = WATCH;
+            }
         }
     }
     pulse.done();

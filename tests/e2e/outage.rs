@@ -47,6 +47,9 @@ fn fired(service: &Service) -> u64 {
     service.simulator.faults().counts().iter().map(|count| count.fired).sum()
 }
 
+/// What the loops say that cannot reach the ledger.
+const LOOPS: [&str; 2] = ["lanes cannot be claimed", "the totals cannot be read"];
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn buy_with_prime_is_away_for_a_while() {
     let service = Service::open(2, Options::default()).await;
@@ -148,14 +151,20 @@ async fn postgres_is_killed_and_comes_back() {
     for round in 1..=2 {
         let target = (events.len() * round / 4) as i64;
         service.totals("some work to be done", PATIENCE, |totals| totals.finals >= target).await;
+        let met = |daemon: &Daemon, words: &str| daemon.log().matches(words).count();
+        let before = LOOPS.map(|words| met(&daemon, words));
         cluster.kill();
         wait_until("the daemon to notice", PATIENCE, async || match service.ledger.totals().await {
             Ok(totals) => Err(format!("{totals:?}")),
             Err(_) => Ok(()),
         })
         .await;
-        // Long enough that everything under way has met it.
-        tokio::time::sleep(Duration::from_secs(3)).await;
+        for (words, before) in LOOPS.into_iter().zip(before) {
+            wait_until("the loops to meet the outage", PATIENCE, async || {
+                if met(&daemon, words) > before { Ok(()) } else { Err(words.to_owned()) }
+            })
+            .await;
+        }
         working(&mut daemon).await;
         wait_until("the server to come back", PATIENCE, async || {
             tokio::task::block_in_place(|| cluster.script("start"));
