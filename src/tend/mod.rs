@@ -1,7 +1,9 @@
 //! Tend: what has to be looked at now and then, whatever the loops do.
 //!
-//! Owns the slow loops: the accounting identity as metrics and `/state`, `Retry-After`s that other replicas were given, and
-//! retention. It moves no event.
+//! Owns the slow loops: the accounting identity as metrics and `/state`, `Retry-After`s that other replicas were given, who
+//! shares a rate, and retention. It moves no event.
+
+pub mod replicas;
 
 use crate::backoff;
 use crate::dispatch::{lock, target::Target};

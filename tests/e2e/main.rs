@@ -12,9 +12,12 @@ mod many;
 mod merchant;
 mod outage;
 mod outcomes;
+mod parked;
+mod rate;
 mod roles;
 mod service;
 mod shop;
+mod shutdown;
 #[path = "../support/mod.rs"]
 mod support;
 mod whole;
