@@ -7,6 +7,7 @@ mod cluster;
 mod dispatch;
 mod examples;
 mod harness;
+mod hot;
 mod killed;
 mod many;
 mod merchant;
