@@ -21,4 +21,5 @@ mod shop;
 mod shutdown;
 #[path = "../support/mod.rs"]
 mod support;
+mod traps;
 mod whole;
