@@ -2,6 +2,7 @@
 //! `scripts/with-servers cargo test --test e2e`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod audited;
 mod budget;
 mod cluster;
 mod dispatch;
@@ -15,6 +16,7 @@ mod outcomes;
 mod roles;
 mod service;
 mod shop;
+mod sound;
 #[path = "../support/mod.rs"]
 mod support;
 mod whole;
