@@ -26,6 +26,7 @@ pub mod verdict;
 use crate::backoff;
 use crate::ledger::{ClaimRequest, Claimed, Ledger, LedgerError, Targets};
 use crate::ops::lifecycle::Health;
+use crate::ops::metrics;
 use crate::plan::{Lane, Next};
 use chrono::{DateTime, TimeDelta, Utc};
 use settling::Settler;
@@ -36,6 +37,7 @@ use target::Target;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use verdict::Overrides;
 
 /// How long the claimer sleeps where nobody wakes it: the net for lanes whose time comes.
 const POLL: Duration = Duration::from_millis(100);
@@ -58,6 +60,10 @@ pub struct Dispatcher {
     pub request_timeout: Duration,
     /// `dispatch.lease`
     pub lease: Duration,
+    /// Verdicts that the configuration sets in place of the table's.
+    pub verdicts: Arc<Overrides>,
+    /// Cuts calls short: what has not left is released, what has is unknown.
+    pub cut: CancellationToken,
     /// Woken when lanes may have become due.
     pub wake: Arc<Notify>,
     /// Woken when outcomes wait for the publisher.
@@ -83,7 +89,9 @@ impl Dispatcher {
                     let slot = slots.acquire_owned().await;
                     let settlement = attempt::attempt(&dispatcher, claimed).await;
                     drop(slot);
-                    settler.hand_over(settlement).await;
+                    if let Some(settlement) = settlement {
+                        settler.hand_over(settlement).await;
+                    }
                 });
             }
             let pause = match error {
@@ -143,6 +151,7 @@ impl Dispatcher {
         let claims = self.ledger.claim(&request, &self.alias_types, decide).await?;
         settling::report(&claims.finals, &self.outcomes);
         claims.lanes.iter().for_each(|_| lock(&target.gate).begin());
+        metrics::LANES_PARKED.add(&[], claims.parked as u64);
         if claims.looked_at == limit {
             self.wake.notify_one();
         }

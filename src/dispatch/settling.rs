@@ -72,6 +72,14 @@ async fn write(dispatcher: &Dispatcher, group: &mut [Settlement], pulse: &crate:
                 tracing::warn!(%error, count = group.len(), "attempts cannot be settled yet; trying again");
                 tokio::time::sleep(backoff::pause(&mut failures)).await;
             }
+            // One of them is to blame: alone it shows.
+            Err(error) if !error.is_passing() && group.len() > 1 => {
+                tracing::warn!(%error, count = group.len(), "attempts cannot be settled together; settling each alone");
+                for one in group.chunks_mut(1) {
+                    Box::pin(write(dispatcher, one, pulse)).await;
+                }
+                return;
+            }
             Err(error) => {
                 tracing::error!(%error, count = group.len(), "attempts were not settled; their orders will be read first");
                 return;

@@ -9,9 +9,11 @@
 //! | `naming`, `alias_rows` | names lead to lanes; rows of the alias table |
 //! | `merge` | two lanes turn out to be one order |
 //! | `claim`, `load` | due lanes are leased and loaded |
+//! | `parking` | a lane that cannot be worked on rests |
 //! | `settle`, `write` | what came of a lane's turn is written back, if the lease still stands |
 //! | `finals`, `save` | events end: outcomes, dead letters, running totals |
-//! | `outbox` | outcomes wait for the publisher |
+//! | `outbox`, `home` | outcomes wait for the publisher; a ledger that was restored |
+//! | `standing`, `replicas` | what the replicas have to agree on; which of them live |
 //! | `totals`, `audit` | the accounting identity; facts for the audit |
 //! | `retention` | what is dropped when |
 //!
@@ -24,12 +26,15 @@ pub mod claim;
 mod codec;
 pub mod connect;
 pub mod finals;
+mod home;
 pub mod inbox;
 pub mod intake;
 mod load;
 mod merge;
 mod naming;
 pub mod outbox;
+pub mod parking;
+pub mod replicas;
 pub mod retention;
 mod retry;
 mod save;

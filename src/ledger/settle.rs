@@ -102,6 +102,7 @@ impl Ledger {
                     target: target.clone(),
                     bwp_id: lane.bwp_id.clone(),
                     memo: Default::default(),
+                    touches: 0,
                 };
                 // The names learned are taken from a copy: a settle that fails is tried again with all of them.
                 let mut lane = lane.clone();

@@ -207,6 +207,7 @@ async fn write_heads(db: &mut PgConnection, writes: &[Written]) -> Result<(), Le
                 WHEN k.due IS NOT NULL THEN greatest(k.due, now() + interval '20 ms') END,
             is_dirty = false,
             touches = CASE WHEN k.lease IS NOT NULL THEN l.touches + 1 ELSE 0 END,
+            parked_until = CASE WHEN k.lease IS NOT NULL THEN l.parked_until END,
             bwp_id = coalesce(k.bwp_id, l.bwp_id), memo = k.memo::jsonb, flight = k.flight::bigint[]
          FROM unnest($1::bigint[], $2::float8[], $3::timestamptz[], $4::text[], $5::text[], $6::text[])
               AS k (id, lease, due, bwp_id, memo, flight)

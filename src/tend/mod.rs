@@ -1,12 +1,14 @@
 //! Tend: what has to be looked at now and then, whatever the loops do.
 //!
 //! Owns the slow loops: the accounting identity as metrics and `/state` ([`watch`]), the ledger's other invariants ([`audit`]),
-//! `Retry-After`s that other replicas were given, and retention. It moves no event.
+//! `Retry-After`s that other replicas were given, who shares a rate, and retention. It moves no event.
 
 pub mod audit;
+pub mod replicas;
 pub mod watch;
 
 use crate::backoff;
+use crate::config::ReadFirst;
 use crate::dispatch::{lock, target::Target};
 use crate::ledger::retention::Keep;
 use crate::ledger::{Ledger, LedgerError, Totals};
@@ -75,6 +77,17 @@ pub async fn learn_standings(ledger: &Ledger, targets: &BTreeMap<String, Arc<Tar
             lock(&target.gate).hold(Instant::now() + wait);
         }
     }
+    Ok(())
+}
+
+/// Makes a restored ledger fit, and learns what of it is doubted. To be called before the first lane is planned.
+///
+/// # Errors
+/// Where Postgres is away.
+pub async fn come_home(ledger: &Ledger, targets: &BTreeMap<String, Arc<Target>>) -> Result<(), LedgerError> {
+    let read_first = targets.values().next().map_or(ReadFirst::Off, |target| target.rules.read_first);
+    let doubted_at = ledger.come_home(read_first).await?;
+    targets.values().for_each(|target| *lock(&target.doubted_at) = doubted_at);
     Ok(())
 }
 

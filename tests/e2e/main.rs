@@ -13,9 +13,12 @@ mod many;
 mod merchant;
 mod outage;
 mod outcomes;
+mod parked;
+mod rate;
 mod roles;
 mod service;
 mod shop;
+mod shutdown;
 mod sound;
 #[path = "../support/mod.rs"]
 mod support;
