@@ -15,6 +15,7 @@ mod outage;
 mod outcomes;
 mod parked;
 mod rate;
+mod restored;
 mod roles;
 mod service;
 mod shop;

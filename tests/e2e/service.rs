@@ -23,7 +23,7 @@ pub struct Service {
     /// To look at the totals; the daemons have their own.
     pub ledger: Ledger,
     /// Goes with its guard.
-    database: Database,
+    pub database: Database,
 }
 
 /// Outcomes by the id of their event: each as its own id and its data, repetitions left out.

@@ -7,6 +7,7 @@ mod documents;
 mod joining;
 mod orders;
 mod properties;
+mod read_first;
 mod refunds;
 mod returns;
 mod shipments;
