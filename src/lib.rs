@@ -1,6 +1,7 @@
 //! bwp-sync keeps Amazon Buy with Prime true to a merchant's own order management system.
 #![deny(missing_docs)]
 
+pub mod audit;
 pub mod backoff;
 pub mod cli;
 pub mod config;

@@ -96,11 +96,14 @@ pub async fn run(
         wake: Arc::clone(&wake),
         outcomes: Arc::clone(&outcomes),
     };
-    show_state(&board, &totals, &status, &dispatcher);
+    let audited = tend::LastAudit::default();
+    show_state(&board, &totals, &audited, &status, &dispatcher);
 
     let publishing = CancellationToken::new();
     let mut loops = Loops::default();
-    loops.start("watch", tend::watch(ledger.clone(), totals, health.clone(), stop.clone()));
+    loops.start("watch", tend::watch::watch(ledger.clone(), totals, health.clone(), stop.clone()));
+    let auditor = tend::audit::Auditor::new(ledger.clone(), names.keys().cloned().collect(), settings.dispatch.lease * 2);
+    loops.start("audit", tend::audit::audit(auditor, audited, health.clone(), stop.clone()));
     loops.start("throttles", tend::throttles(ledger.clone(), Arc::clone(&targets), health.clone(), stop.clone()));
     loops.start("replicas", tend::replicas::replicas(ledger.clone(), targets, replica, health.clone(), stop.clone()));
     loops.start("retention", tend::retention(ledger.clone(), keep(&settings), health.clone(), stop.clone()));
@@ -207,6 +210,7 @@ async fn prepare(
             let is_current = ledger.is_current().await?;
             if is_current {
                 ledger.fix_alias_types(names).await?;
+                tend::come_home(ledger, targets).await?;
                 tend::learn_standings(ledger, targets).await?;
                 tend::replicas::join(ledger, targets, replica).await?;
             }
@@ -327,11 +331,19 @@ fn start_metrics(settings: &Settings) {
     });
 }
 
-fn show_state(board: &StateBoard, totals: &tend::LastTotals, status: &Status, dispatcher: &Dispatcher) {
+fn show_state(
+    board: &StateBoard,
+    totals: &tend::LastTotals,
+    audited: &tend::LastAudit,
+    status: &Status,
+    dispatcher: &Dispatcher,
+) {
     use crate::dispatch::lock;
     let (last, lanes) = (Arc::clone(totals), Arc::clone(totals));
     board.show("backlog", move || json!(lock(&last).map(|totals| totals.backlog)));
     board.show("lanes", move || json!({"due": lock(&lanes).map(|totals| totals.lanes)}));
+    let audited = Arc::clone(audited);
+    board.show("audit", move || json!(*lock(&audited)));
     let (targets, gates) = (Arc::clone(&dispatcher.targets), Arc::clone(&dispatcher.targets));
     board.show("breaker", move || {
         targets.iter().map(|(name, target)| (name.clone(), json!({"open": lock(&target.gate).is_open()}))).collect()

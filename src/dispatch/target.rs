@@ -9,7 +9,7 @@ use crate::plan::Rules;
 use crate::prime::client::{Client, TargetEndpoint};
 use crate::prime::token::TokenCaches;
 use crate::prime::{Credentials, http};
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -27,6 +27,8 @@ pub struct Target {
     /// For how long its breaker has been open so far, over all replicas, as the ledger last said. To be set before the first
     /// lane is planned: time that was stored with more of it would seem to have passed.
     pub open_for: Mutex<TimeDelta>,
+    /// What is known of Buy with Prime from before this moment is doubted where things are read first.
+    pub doubted_at: Mutex<Option<DateTime<Utc>>>,
     /// How its retries are spaced.
     pub schedule: Schedule,
     /// Whether it may be called.
@@ -36,7 +38,7 @@ pub struct Target {
 impl Target {
     /// What planning for it follows now.
     pub fn rules_now(&self) -> Rules {
-        Rules { open_for: *lock(&self.open_for), ..self.rules.clone() }
+        Rules { open_for: *lock(&self.open_for), doubted_at: *lock(&self.doubted_at), ..self.rules.clone() }
     }
 }
 
@@ -69,6 +71,7 @@ pub fn targets(settings: &Settings) -> Result<BTreeMap<String, Arc<Target>>, Str
             client,
             rules: rules(settings, configured),
             open_for: Mutex::new(TimeDelta::zero()),
+            doubted_at: Mutex::default(),
             schedule: Schedule { initial: settings.retry.initial, max: settings.retry.max },
             gate: Mutex::new(Gate::new(gate_rules(settings), Instant::now())),
         };
@@ -131,6 +134,7 @@ pub fn rules(settings: &Settings, target: &config::Target) -> Rules {
         alias_types: (&target.alias_types).into(),
         coalesce: settings.dispatch.coalesce,
         read_first: settings.dispatch.read_first,
+        doubted_at: None,
         read_interval: delta(settings.waiting.read_interval),
         give_up_after: delta(settings.waiting.give_up_after),
         sandbox_interval: delta(settings.waiting.sandbox_interval),

@@ -8,6 +8,7 @@ use super::inbox::{Content, Incoming, Original, Place, Report};
 use super::naming::{self, OrderKey};
 use super::retry::{retake, revive};
 use super::save::{OutcomeRow, Tally, record_outcomes};
+use super::totals::{TOMBSTONE, UNREADABLE, kind_label};
 use super::{Ledger, LedgerError, Targets};
 use crate::event::{AliasKind, Data, Event};
 use crate::outcome::{self, Final};
@@ -32,6 +33,8 @@ pub(super) struct Fresh<'a> {
     pub order: OrderKey,
     /// The count of the outcome that it would have at once.
     pub number: i32,
+    /// The kind of the dead event that it takes the place of.
+    pub retaken: Option<i16>,
 }
 
 impl Ledger {
@@ -64,11 +67,16 @@ async fn take_in(db: &mut PgConnection, batch: &[Incoming], targets: &Targets) -
     let mut report = Report::default();
     let mut tally = Tally::default();
     for incoming in batch {
-        tally.add("read", &incoming.place.topic, 1);
-        if matches!(incoming.content, Content::Tombstone) {
-            report.tombstones += 1;
-            tally.add("tombstone", &incoming.place.topic, 1);
-        }
+        let kind = match &incoming.content {
+            Content::Event { event, .. } => event.envelope.kind.label(),
+            Content::Fault { .. } => UNREADABLE,
+            Content::Tombstone => {
+                report.tombstones += 1;
+                tally.add("tombstone", TOMBSTONE, 1);
+                TOMBSTONE
+            }
+        };
+        tally.add("read", kind, 1);
     }
     let (fresh, repeated) = sort_out(db, batch, targets).await?;
     let Some(lanes) = lanes_of(db, &fresh, targets).await? else { return Ok(None) };
@@ -77,21 +85,18 @@ async fn take_in(db: &mut PgConnection, batch: &[Incoming], targets: &Targets) -
     let revived = revive(db, &repeated).await?;
     report.new = fresh.len() as u64;
     report.duplicates = repeated.len() as u64 - revived.len() as u64;
-    for (place, ..) in repeated.iter().filter(|(place, ..)| !revived.contains(*place)) {
-        tally.add("duplicate", &place.topic, 1);
+    // A retry reopens an outcome; the record that asked for it is one that was read and has no outcome of its own.
+    for (_, event, ..) in &repeated {
+        tally.add("duplicate", event.envelope.kind.label(), 1);
     }
     quarantine(db, batch, now, &mut report, &mut tally, &mut outcomes).await?;
     for row in &outcomes {
-        tally.add("final", super::totals::kind_label(row.kind), 1);
+        tally.add("final", kind_label(row.kind), 1);
     }
     report.finals = finals;
-    for retaken in fresh.iter().filter(|event| event.number > 1) {
-        tally.add("final", retaken.event.envelope.kind.label(), -1);
-        tally.add("duplicate", "retry", 1);
-    }
-    if !revived.is_empty() {
-        // A retry reopens an outcome; the record that asked for it is one that was read and has no outcome of its own.
-        tally.add("duplicate", "retry", revived.len() as i64);
+    for kind in fresh.iter().filter_map(|event| event.retaken) {
+        tally.add("final", kind_label(Some(kind)), -1);
+        tally.add("duplicate", kind_label(Some(kind)), 1);
     }
     record_outcomes(db, &outcomes, now).await?;
     tally.write(db).await?;
@@ -120,7 +125,7 @@ async fn sort_out<'a>(
         }
         let types = targets.get(&event.envelope.target).unwrap_or(&fallback);
         let order = OrderKey::new(&event.envelope.target, &types.name(AliasKind::Order, &event.data.order()));
-        candidates.push(Fresh { place: &incoming.place, event, original, hash, order, number: 1 });
+        candidates.push(Fresh { place: &incoming.place, event, original, hash, order, number: 1, retaken: None });
     }
     if candidates.is_empty() {
         return Ok((candidates, repeated));
@@ -329,7 +334,7 @@ async fn quarantine(
         .await?;
         if inserted.rows_affected() == 0 {
             report.duplicates += 1;
-            tally.add("duplicate", &place.topic, 1);
+            tally.add("duplicate", UNREADABLE, 1);
             continue;
         }
         *report.quarantined.entry(place.topic.clone()).or_default() += 1;

@@ -12,18 +12,21 @@
 //! | `parking` | a lane that cannot be worked on rests |
 //! | `settle`, `write` | what came of a lane's turn is written back, if the lease still stands |
 //! | `finals`, `save` | events end: outcomes, dead letters, running totals |
-//! | `outbox` | outcomes wait for the publisher |
+//! | `outbox`, `home` | outcomes wait for the publisher; a ledger that was restored |
 //! | `standing`, `replicas` | what the replicas have to agree on; which of them live |
-//! | `totals`, `retention` | the accounting identity; what is dropped when |
+//! | `totals`, `audit` | the accounting identity; facts for the audit |
+//! | `retention` | what is dropped when |
 //!
 //! Locks are taken in one order everywhere: `seen` by hash, `order_name` by key, `lane` by id, then what hangs on a locked
 //! lane, `tally` by key last.
 
 mod alias_rows;
+pub mod audit;
 pub mod claim;
 mod codec;
 pub mod connect;
 pub mod finals;
+mod home;
 pub mod inbox;
 pub mod intake;
 mod load;

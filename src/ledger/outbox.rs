@@ -45,7 +45,7 @@ impl Ledger {
                 "WITH mine AS (
                     UPDATE cursor SET holder = $1, held_until = now() + make_interval(secs => $2)
                     WHERE name = 'outcomes' AND (holder IS NULL OR holder = $1 OR held_until < now())
-                    RETURNING xid, seq
+                    RETURNING xid, seq, base
                  )
                  SELECT h.xid::text, h.seq, h.record_key, h.outcome, d.topic, d.partition, d.\"offset\", d.key, d.headers, d.value
                  FROM mine
@@ -54,7 +54,7 @@ impl Ledger {
                            octet_length(h.outcome) + coalesce(d.bytes, 0) AS bytes
                     FROM (
                         SELECT * FROM history
-                        WHERE (xid, seq) > (mine.xid, mine.seq) AND xid < pg_snapshot_xmin(pg_current_snapshot())
+                        WHERE (xid, seq) > (mine.xid, mine.seq) AND xid < (pg_snapshot_xmin(pg_current_snapshot())::text::bigint + mine.base)::text::xid8
                         ORDER BY xid, seq LIMIT $3
                     ) h
                     LEFT JOIN LATERAL (SELECT octet_length(value) AS bytes FROM dead_letter WHERE seq = h.seq) d ON true

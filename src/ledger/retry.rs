@@ -28,18 +28,19 @@ pub(super) async fn retake<'a>(
             at += 1;
             continue;
         };
-        let gone = sqlx::query("DELETE FROM work WHERE hash = $1 AND state = $2 AND outcomes = $3")
-            .bind(event.hash)
-            .bind(state::DEAD)
-            .bind(number)
-            .execute(&mut *db)
-            .await?;
-        if gone.rows_affected() == 0 {
+        let gone: Option<i16> =
+            sqlx::query_scalar("DELETE FROM work WHERE hash = $1 AND state = $2 AND outcomes = $3 RETURNING kind")
+                .bind(event.hash)
+                .bind(state::DEAD)
+                .bind(number)
+                .fetch_optional(&mut *db)
+                .await?;
+        if gone.is_none() {
             at += 1;
             continue;
         }
         let mut event = old.remove(at);
-        event.number = number + 1;
+        (event.number, event.retaken) = (number + 1, gone);
         fresh.push(event);
     }
     Ok(())

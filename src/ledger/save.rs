@@ -72,12 +72,12 @@ pub async fn record_outcomes(db: &mut PgConnection, rows: &[OutcomeRow], now: Da
 
 /// What changes of the running totals, by what is counted and its kind.
 #[derive(Debug, Clone, Default)]
-pub struct Tally(BTreeMap<(&'static str, String), i64>);
+pub struct Tally(BTreeMap<(&'static str, &'static str), i64>);
 
 impl Tally {
-    pub fn add(&mut self, what: &'static str, kind: &str, count: i64) {
+    pub fn add(&mut self, what: &'static str, kind: &'static str, count: i64) {
         if count != 0 {
-            *self.0.entry((what, kind.to_owned())).or_default() += count;
+            *self.0.entry((what, kind)).or_default() += count;
         }
     }
 
@@ -93,7 +93,7 @@ impl Tally {
              ON CONFLICT (what, kind, slot) DO UPDATE SET total = tally.total + excluded.total",
         )
         .bind(self.0.keys().map(|(what, _)| *what).collect::<Vec<_>>())
-        .bind(self.0.keys().map(|(_, kind)| kind.clone()).collect::<Vec<_>>())
+        .bind(self.0.keys().map(|(_, kind)| *kind).collect::<Vec<_>>())
         .bind(slot)
         .bind(self.0.values().copied().collect::<Vec<_>>())
         .execute(db)

@@ -56,6 +56,7 @@ impl Settings {
             alias_types: target.alias_types.clone(),
             coalesce: self.coalesce,
             read_first: crate::config::ReadFirst::Off,
+            doubted_at: None,
             read_interval: TimeDelta::zero(),
             give_up_after: TimeDelta::zero(),
             sandbox_interval: TimeDelta::zero(),

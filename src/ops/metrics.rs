@@ -112,6 +112,10 @@ metrics_list! {
     BACKLOG = gauge("backlog", &["state"], "Events of the whole ledger without a final outcome, by state; the same on every replica");
     /// The accounting identity.
     IMBALANCE = gauge("imbalance", &[], "Records read, less all that the ledger can account for; anything but 0 is an error of the program");
+    /// The same, kind by kind.
+    IMBALANCE_BY_KIND = gauge("imbalance_by_kind", &["kind"], "The same for each kind of event: records read, less all that the ledger can account for; anything but 0 is an error of the program");
+    /// What must be true of the ledger.
+    INVARIANT_VIOLATIONS = gauge("invariant_violations", &["invariant"], "Places in the ledger where an invariant does not hold, as the audit sees it now; anything but 0 is an error of the program");
     /// Calls that changed, or meant to change, something.
     ATTEMPTS = counter("attempts_total", &["verdict"], "Mutations for Buy with Prime that were tried, by what became of them");
     /// Calls that changed nothing.

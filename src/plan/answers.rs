@@ -300,7 +300,13 @@ impl Lane {
         self.thing(subject).pace = Default::default();
     }
 
-    fn remember(&mut self, questions: Vec<Question>, at: DateTime<Utc>) {
+    fn remember(&mut self, mut questions: Vec<Question>, at: DateTime<Utc>) {
+        for question in &mut questions {
+            // The read may have told the name under which the thing is kept from now on.
+            if let Question::State(subject) = question {
+                *subject = self.canonical(subject);
+            }
+        }
         let names = &self.names;
         self.memo.asked.retain(|(asked, _)| match asked {
             Question::Name(need) if names.require(need.kind, &need.name).is_ok() => false,

@@ -24,6 +24,8 @@ pub struct Rules {
     pub coalesce: Coalesce,
     /// `dispatch.read_first`
     pub read_first: ReadFirst,
+    /// What is known of Buy with Prime from before this moment may be older than what it holds: a ledger that was restored.
+    pub doubted_at: Option<DateTime<Utc>>,
     /// `waiting.read_interval`
     pub read_interval: TimeDelta,
     /// `waiting.give_up_after`

@@ -197,7 +197,8 @@ impl Lane {
         Some(Need { kind: AliasKind::Order, name })
     }
 
-    /// Whether a thing of which nothing was sent or read has to be read before its first mutation.
+    /// Whether a thing has to be read before its first mutation: one of which nothing was sent or read, or nothing since all that was
+    /// known has come into doubt.
     fn read_first(&self, context: &Context, subject: &Subject, known: &Known) -> bool {
         let covered = match context.rules.read_first {
             ReadFirst::Off => false,
@@ -212,7 +213,8 @@ impl Lane {
             Known::Refund { held, .. } => *held == Default::default(),
             Known::Shipment { held, .. } => *held == Default::default(),
         };
-        covered && untouched && !context.asked_since(&Question::State(subject.clone()), None)
+        let since = context.rules.doubted_at;
+        covered && (untouched || since.is_some()) && !context.asked_since(&Question::State(subject.clone()), since)
     }
 }
 

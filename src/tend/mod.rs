@@ -1,11 +1,14 @@
 //! Tend: what has to be looked at now and then, whatever the loops do.
 //!
-//! Owns the slow loops: the accounting identity as metrics and `/state`, `Retry-After`s that other replicas were given, who
-//! shares a rate, and retention. It moves no event.
+//! Owns the slow loops: the accounting identity as metrics and `/state` ([`watch`]), the ledger's other invariants ([`audit`]),
+//! `Retry-After`s that other replicas were given, who shares a rate, and retention. It moves no event.
 
+pub mod audit;
 pub mod replicas;
+pub mod watch;
 
 use crate::backoff;
+use crate::config::ReadFirst;
 use crate::dispatch::{lock, target::Target};
 use crate::ledger::retention::Keep;
 use crate::ledger::{Ledger, LedgerError, Totals};
@@ -16,9 +19,6 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
-/// How often the totals are read.
-const WATCH: Duration = Duration::from_secs(1);
-
 /// How often other replicas' `Retry-After`s are looked for: they must be known within a second.
 const THROTTLES: Duration = Duration::from_millis(400);
 
@@ -28,42 +28,8 @@ const RETENTION: Duration = Duration::from_secs(60);
 /// The totals as they were last read, for `/state`.
 pub type LastTotals = Arc<Mutex<Option<Totals>>>;
 
-/// Shows the totals of the whole ledger until told to stop.
-pub async fn watch(ledger: Ledger, last: LastTotals, health: Health, stop: CancellationToken) {
-    let pulse = health.register_with("watch", Duration::from_secs(60));
-    let mut pause = WATCH;
-    while sleep(pause, &stop).await {
-        pulse.tick();
-        let began = Instant::now();
-        let totals = ledger.totals().await;
-        // A large backlog takes long to count: it is counted more rarely, for at most a twentieth of the time.
-        pause = WATCH.max(began.elapsed() * 20).min(Duration::from_secs(30));
-        match totals {
-            Ok(totals) => {
-                let backlog = totals.backlog;
-                for (state, count) in [
-                    ("waiting", backlog.waiting),
-                    ("queued", backlog.queued),
-                    ("retrying", backlog.retrying),
-                    ("in_flight", backlog.in_flight),
-                ] {
-                    metrics::BACKLOG.set(&[state], count as f64);
-                }
-                metrics::IMBALANCE.set(&[], totals.imbalance() as f64);
-                if totals.imbalance() != 0 {
-                    tracing::error!(imbalance = totals.imbalance(), ?totals, "the accounting identity does not hold");
-                }
-                *lock(&last) = Some(totals);
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the totals cannot be read");
-                // It was not the counting that took long: look again soon.
-                pause = WATCH;
-            }
-        }
-    }
-    pulse.done();
-}
+/// What the audit last saw, for `/state`.
+pub type LastAudit = Arc<Mutex<audit::AuditView>>;
 
 /// Holds targets back that asked other replicas not to call, until told to stop; shows each gate.
 pub async fn throttles(ledger: Ledger, targets: Arc<BTreeMap<String, Arc<Target>>>, health: Health, stop: CancellationToken) {
@@ -116,6 +82,17 @@ pub async fn learn_standings(ledger: &Ledger, targets: &BTreeMap<String, Arc<Tar
             lock(&target.gate).hold(Instant::now() + wait);
         }
     }
+    Ok(())
+}
+
+/// Makes a restored ledger fit, and learns what of it is doubted. To be called before the first lane is planned.
+///
+/// # Errors
+/// Where Postgres is away.
+pub async fn come_home(ledger: &Ledger, targets: &BTreeMap<String, Arc<Target>>) -> Result<(), LedgerError> {
+    let read_first = targets.values().next().map_or(ReadFirst::Off, |target| target.rules.read_first);
+    let doubted_at = ledger.come_home(read_first).await?;
+    targets.values().for_each(|target| *lock(&target.doubted_at) = doubted_at);
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 //! `scripts/with-servers cargo test --test e2e`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod audited;
 mod budget;
 mod cluster;
 mod dispatch;
@@ -15,10 +16,12 @@ mod outage;
 mod outcomes;
 mod parked;
 mod rate;
+mod restored;
 mod roles;
 mod service;
 mod shop;
 mod shutdown;
+mod sound;
 #[path = "../support/mod.rs"]
 mod support;
 mod traps;

@@ -1,6 +1,7 @@
 //! The whole service for one test: database, topics, simulator, and the settings of daemons that are in a hurry.
 
 use crate::merchant::{Purchase, seen};
+use crate::sound::assert_sound;
 use crate::support::daemon::{Builder, Target};
 use crate::support::events::Event;
 use crate::support::kafka::{Record, Topics, consume_all};
@@ -22,7 +23,7 @@ pub struct Service {
     /// To look at the totals; the daemons have their own.
     pub ledger: Ledger,
     /// Goes with its guard.
-    _database: Database,
+    pub database: Database,
 }
 
 /// Outcomes by the id of their event: each as its own id and its data, repetitions left out.
@@ -59,7 +60,12 @@ impl Service {
         let simulator = Simulator::start(options).await.unwrap();
         let builder = hurried(Builder::new(&database, &topics).target("default", &target(&simulator)));
         let ledger = Ledger::new(&database.url.clone().into(), 2).unwrap();
-        Service { topics, simulator, builder, ledger, _database: database }
+        Service { topics, simulator, builder, ledger, database }
+    }
+
+    /// For a test that looks into the tables.
+    pub async fn pool(&self) -> sqlx::PgPool {
+        self.database.pool().await
     }
 
     /// Waits until the totals are as wanted.
@@ -75,7 +81,9 @@ impl Service {
     /// Waits until this many events have an outcome, and nothing else is there.
     pub async fn drained(&self, finals: usize, deadline: Duration) -> Totals {
         let done = |totals: &Totals| totals.finals == finals as i64 && totals.backlog.total() == 0;
-        self.totals(&format!("{finals} outcomes and no backlog"), deadline, done).await
+        let totals = self.totals(&format!("{finals} outcomes and no backlog"), deadline, done).await;
+        assert_sound(&self.ledger).await;
+        totals
     }
 
     /// The published outcomes, once there are as many different ones; a repetition has to be identical.
@@ -112,8 +120,7 @@ impl Service {
 
     /// Nothing does not add up, and the judge has found nothing.
     pub async fn assert_clean(&self) -> Report {
-        let totals = self.ledger.totals().await.unwrap();
-        assert_eq!(totals.imbalance(), 0, "{totals:?}");
+        assert_sound(&self.ledger).await;
         let report = self.simulator.report();
         assert_eq!(report.violations, 0, "{:#?}", &report.findings[..report.findings.len().min(10)]);
         report

@@ -1,6 +1,7 @@
 //! The ledger and the dispatcher in this process, on a real database and against the simulator; records are handed to the
 //! ledger as ingest would hand them.
 
+use crate::sound::assert_sound;
 use crate::support::events::{Envelope, Event};
 use crate::support::postgres::{Database, fresh_database};
 use crate::support::{PATIENCE, wait_until};
@@ -145,8 +146,7 @@ impl Shop {
 
     /// The identity holds, and the judge has found nothing.
     pub async fn assert_clean(&self) -> Report {
-        let totals = self.ledger.totals().await.unwrap();
-        assert_eq!(totals.imbalance(), 0, "{totals:?}");
+        assert_sound(&self.ledger).await;
         let report = self.simulator.report();
         assert_eq!(report.violations, 0, "{:#?}", report.findings);
         report

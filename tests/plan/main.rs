@@ -7,6 +7,7 @@ mod documents;
 mod joining;
 mod orders;
 mod properties;
+mod read_first;
 mod refunds;
 mod returns;
 mod shipments;
@@ -49,6 +50,7 @@ impl Bench {
             alias_types: AliasTypes::default(),
             coalesce: Coalesce::Order,
             read_first: ReadFirst::Off,
+            doubted_at: None,
             read_interval: TimeDelta::minutes(READ_INTERVAL),
             give_up_after: TimeDelta::hours(72),
             sandbox_interval: TimeDelta::minutes(SANDBOX_INTERVAL),
