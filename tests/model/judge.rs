@@ -1,0 +1,140 @@
+//! The model, what must be true of every state of it, and what has to be reached for the search to mean anything.
+
+use crate::facts::facts;
+use crate::setup::Setup;
+use crate::steps::{self, Action};
+use crate::world::{Breach, Holder, Intent, Outcome, Stands, Status, Step, Wire, World};
+use bwp_sync::audit;
+use stateright::{Model, Property};
+
+/// The protocol in one setup.
+#[derive(Debug, Clone)]
+pub struct Protocol {
+    pub setup: Setup,
+    /// What has to be reached.
+    pub reaches: Vec<&'static str>,
+}
+
+impl Model for Protocol {
+    type State = World;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<World> {
+        vec![World::new(&self.setup)]
+    }
+
+    fn actions(&self, world: &World, actions: &mut Vec<Action>) {
+        steps::all(world, actions);
+    }
+
+    fn next_state(&self, world: &World, action: Action) -> Option<World> {
+        let mut next = *world;
+        next.step(&self.setup, action)?;
+        next.tidy(&self.setup);
+        Some(next)
+    }
+
+    fn properties(&self) -> Vec<Property<Protocol>> {
+        let wanted = REACHED.into_iter().filter(|(name, _)| self.reaches.contains(name));
+        let reached = wanted.map(|(name, condition)| Property::sometimes(name, condition));
+        ALWAYS.into_iter().map(|(name, condition)| Property::always(name, condition)).chain(reached).collect()
+    }
+}
+
+type Condition = fn(&Protocol, &World) -> bool;
+
+/// What must be true of every state.
+const ALWAYS: [(&str, Condition); 11] = [
+    ("the audit finds nothing", |_, world| audit::violations(&facts(world)).is_empty()),
+    ("nothing is applied twice", |_, world| world.applied.iter().all(|count| *count < 2)),
+    ("nothing is repeated blindly", |_, world| holds(world, Breach::BlindRepeat)),
+    ("one mutation of an order is in flight", |_, world| holds(world, Breach::TwoInFlight)),
+    ("snapshots are sent in order", |_, world| holds(world, Breach::OutOfOrder)),
+    ("an outcome is recorded once", |_, world| {
+        let history = &world.ledger.history;
+        history
+            .iter()
+            .enumerate()
+            .all(|(at, one)| history.iter().take(at).all(|other| (one.event, one.number) != (other.event, other.number)))
+    }),
+    ("outcomes are published in order", |_, world| holds(world, Breach::PublishedOutOfOrder)),
+    ("the cursor is never beyond what is published, nor goes back", |_, world| {
+        let recorded = world.ledger.history.len();
+        world.published <= recorded && world.ledger.cursor <= world.published && holds(world, Breach::CursorWentBack)
+    }),
+    ("offsets are committed of durable records only", |_, world| {
+        (0..world.committed).all(|offset| world.judge.durable >> offset & 1 == 1)
+    }),
+    ("an outcome is retried once", |_, world| holds(world, Breach::RetriedTwice)),
+    ("nothing is stuck", |protocol, world| world.is_done(&protocol.setup) || goes_on(protocol, world)),
+];
+
+fn holds(world: &World, breach: Breach) -> bool {
+    !world.judge.breaches[breach as usize]
+}
+
+/// Whether something can happen that nobody has to do wrong for, or ask for.
+fn goes_on(protocol: &Protocol, world: &World) -> bool {
+    let mut actions = Vec::new();
+    steps::all(world, &mut actions);
+    actions.into_iter().any(|action| {
+        let next = protocol.next_state(world, action);
+        next.is_some_and(|next| next.faults == world.faults && next.letters == world.letters)
+    })
+}
+
+/// A holder dies and leaves its lane leased.
+pub const CRASH: &str = "a holder dies";
+/// A mutation was applied, and its holder will never hear of it.
+pub const LOST: &str = "an answer is lost";
+/// A mutation applies after its holder has given it up.
+pub const LATE_REQUEST: &str = "a request applies late";
+/// A holder whose lease is gone comes to settle.
+pub const LATE_SETTLE: &str = "a settle comes late";
+/// Both lanes have a mutation in flight when they are merged.
+pub const MERGE: &str = "both lanes are merged in flight";
+/// A dead event is retried, and accepted.
+pub const RETRY: &str = "a dead event is retried and delivered";
+/// Records are read again.
+pub const REREAD: &str = "records are read again";
+/// A page is published twice.
+pub const TWICE: &str = "a page is published again";
+/// All ends well, although all that may go wrong did.
+pub const DONE: &str = "all is settled and published";
+
+/// What may have to be reached.
+const REACHED: [(&str, Condition); 9] = [
+    (CRASH, |_, world| {
+        let is_held =
+            |id: usize| world.holders.iter().flatten().any(|holder| usize::from(holder.lane) == id && world.holds(holder));
+        world.ledger.lanes.iter().enumerate().any(|(id, lane)| lane.is_leased && !is_held(id))
+    }),
+    (LOST, |_, world| {
+        let lost = |intent: Intent| {
+            let attempt = world.attempt(intent.attempt);
+            intent.stands == Stands::NoAnswer && attempt.is_some_and(|attempt| attempt.payments & !world.at_bwp() == 0)
+        };
+        world.ledger.lanes.iter().flat_map(|lane| lane.intents).flatten().any(lost)
+    }),
+    (LATE_REQUEST, |_, world| {
+        let waits = |number: usize| {
+            let is_it = |holder: &Holder| holder.job.map(usize::from) == Some(number) && holder.step == Step::Sent;
+            world.holders.iter().flatten().any(is_it)
+        };
+        let mut attempts = world.attempts.iter().enumerate();
+        attempts
+            .any(|(number, attempt)| attempt.is_some_and(|attempt| matches!(attempt.wire, Wire::Answering(_)) && !waits(number)))
+    }),
+    (LATE_SETTLE, |_, world| {
+        let mut holders = world.holders.iter().flatten();
+        holders.any(|holder| matches!(holder.step, Step::Answered { .. }) && !world.holds(holder))
+    }),
+    (MERGE, |_, world| world.ledger.lanes.iter().any(|lane| lane.intents.iter().all(Option::is_some))),
+    (RETRY, |protocol, world| {
+        let is_it = |outcome: Outcome| outcome.number == 2 && outcome.status == Status::Delivered;
+        world.ledger.history.iter().any(is_it) && world.is_done(&protocol.setup)
+    }),
+    (REREAD, |_, world| world.judge.durable >> world.position & 1 == 1),
+    (TWICE, |_, world| world.publishers.iter().flatten().any(|page| page.at < world.published)),
+    (DONE, |protocol, world| world.faults == 0 && world.is_done(&protocol.setup)),
+];
