@@ -10,7 +10,7 @@ mod steps;
 mod tidy;
 mod world;
 
-use judge::{CRASH, DONE, LATE_REQUEST, LATE_SETTLE, LOST, MERGE, Protocol, REREAD, RETRY, TWICE};
+use judge::{CRASH, DONE, LATE_REQUEST, LATE_SETTLE, LOST, MERGE, MERGE_BOTH, Protocol, REREAD, RETRY, TWICE};
 use setup::{Broken, Fault, Record, Setup, Tie};
 use stateright::{Checker, HasDiscoveries, Model};
 use std::time::Instant;
@@ -25,19 +25,18 @@ fn holds(what: &str, setup: Setup, reaches: &[&'static str], at_least: usize) {
     assert!(states >= at_least, "{what}: only {states} states: something can no longer happen");
 }
 
-/// Searches for what a broken variant does wrong: the property that shows it has to be this one.
+/// Searches for what a broken variant does wrong: this is among the first that show.
 fn is_caught(broken: Broken, setup: Setup, by: &str) {
-    let began = Instant::now();
     let protocol = Protocol { setup: Setup { broken: Some(broken), ..setup }, reaches: Vec::new() };
-    let checker = protocol.checker().finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
+    let checker = protocol.clone().checker().finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
     let states = checker.unique_state_count();
-    let found = checker.discoveries();
-    for (name, path) in &found {
-        println!("{broken:?}: {name} ({states} states, {:.1?})", began.elapsed());
-        path.clone().into_actions().iter().for_each(|action| println!("    {action:?}"));
-    }
-    assert!(!found.is_empty(), "{broken:?} goes unnoticed in {states} states");
-    assert!(found.contains_key(by), "{broken:?} is caught by other properties: {:?}", found.keys());
+    let Some((_, path)) = checker.discoveries().into_iter().next() else {
+        panic!("{broken:?} goes unnoticed in {states} states");
+    };
+    let wrong = protocol.wrong(path.last_state());
+    println!("{broken:?}: {wrong:?}, after {states} states, by");
+    path.into_actions().iter().for_each(|action| println!("    {action:?}"));
+    assert!(wrong.contains(&by), "{broken:?} shows otherwise than expected: {wrong:?}");
 }
 
 /// Two snapshots of one thing, in one lane.
@@ -47,7 +46,7 @@ fn one_order() -> Setup {
         names: [0, 0, 1],
         tie: Tie::ByRecord,
         faults: vec![Fault::Crash, Fault::Slow, Fault::Reset, Fault::Unclear, Fault::Refusal, Fault::NotSent, Fault::ReadFails],
-        faults_in_all: 2,
+        faults_in_all: 3,
         letters: 0,
         publishers: 0,
         keeps_numbers: false,
@@ -61,6 +60,7 @@ fn two_names() -> Setup {
         records: vec![Record::Event(0), Record::Event(1), Record::Tie],
         names: [0, 1, 1],
         faults: vec![Fault::Crash, Fault::Slow, Fault::Reset],
+        faults_in_all: 1,
         ..one_order()
     }
 }
@@ -87,6 +87,7 @@ fn intake() -> Setup {
     Setup {
         records: vec![Record::Event(0), Record::Event(0), Record::Event(1)],
         faults: vec![Fault::Reread, Fault::Crash, Fault::PublisherDies],
+        faults_in_all: 2,
         publishers: 1,
         ..one_order()
     }
@@ -94,44 +95,110 @@ fn intake() -> Setup {
 
 #[test]
 fn one_order_is_kept_right_through_faults() {
-    holds("one order", one_order(), &[CRASH, LOST, LATE_REQUEST, LATE_SETTLE, DONE], 10);
+    let reaches = [CRASH, LOST, LATE_REQUEST, LATE_SETTLE, DONE];
+    holds("one order", one_order(), &reaches, 90_000);
+    // With its lease numbers as they are, the search ends only if no lane can be claimed for ever.
+    holds("one order, with numbers", Setup { keeps_numbers: true, faults_in_all: 2, ..one_order() }, &reaches, 10_000);
 }
 
 #[test]
 fn two_names_that_a_record_ties_are_kept_right() {
-    holds("two names, tied by a record", two_names(), &[CRASH, LOST, LATE_REQUEST, LATE_SETTLE, MERGE, DONE], 10);
+    let reaches = [CRASH, LOST, LATE_REQUEST, LATE_SETTLE, MERGE, MERGE_BOTH, DONE];
+    holds("two names, tied by a record", two_names(), &reaches, 24_000);
 }
 
 #[test]
 fn two_names_that_an_answer_ties_are_kept_right() {
-    holds("two names, tied by an answer", two_names_by_answer(), &[CRASH, LOST, LATE_REQUEST, LATE_SETTLE, MERGE, DONE], 10);
+    let reaches = [CRASH, LOST, LATE_REQUEST, LATE_SETTLE, MERGE, DONE];
+    holds("two names, tied by an answer", two_names_by_answer(), &reaches, 5_000);
 }
 
 #[test]
 fn dead_letters_are_retried_and_outcomes_published_right() {
-    holds("letters", letters(), &[RETRY, TWICE, DONE], 10);
+    holds("letters", letters(), &[CRASH, REREAD, RETRY, TWICE, DONE], 39_000);
 }
 
 #[test]
 fn records_that_come_again_change_nothing() {
-    holds("intake", intake(), &[REREAD, CRASH, TWICE, DONE], 10);
+    holds("intake", intake(), &[CRASH, REREAD, TWICE, DONE], 10);
+}
+
+/// Minutes, and for a change of the protocol: `cargo test --test model -- --ignored --nocapture`.
+#[test]
+#[ignore = "takes minutes"]
+fn more_may_go_wrong() {
+    holds("one order, more", Setup { faults_in_all: 4, ..one_order() }, &[DONE], 10);
+    holds("two names, more", Setup { faults_in_all: 2, ..two_names() }, &[DONE], 10);
+    let third = vec![Record::Event(0), Record::Event(1), Record::Event(2)];
+    holds("by answer, more", Setup { records: third, faults_in_all: 2, ..two_names_by_answer() }, &[DONE], 10);
 }
 
 #[test]
-fn broken() {
-    for b in [Broken::NoLeaseNumber, Broken::NoIntent, Broken::NoCompare, Broken::NoWait, Broken::SendsLate, Broken::DirtyIgnored]
-    {
-        let _ = std::panic::catch_unwind(|| is_caught(b, one_order(), "x"));
-    }
-    for b in [Broken::MergeKeepsLeases, Broken::MergeForgetsFlight, Broken::MergeKeepsNumbers] {
-        for s in [two_names(), two_names_by_answer()] {
-            let _ = std::panic::catch_unwind(|| is_caught(b, s, "x"));
-        }
-    }
-    for b in [Broken::CursorFirst, Broken::OutcomeApart, Broken::OffsetFirst, Broken::DuplicatesTaken] {
-        let _ = std::panic::catch_unwind(|| is_caught(b, intake(), "x"));
-    }
-    for b in [Broken::AnyLetterRetries] {
-        let _ = std::panic::catch_unwind(|| is_caught(b, letters(), "x"));
-    }
+fn a_settle_without_the_lease_number_is_caught() {
+    is_caught(Broken::NoLeaseNumber, one_order(), "the audit finds nothing");
+}
+
+#[test]
+fn a_merge_that_leaves_leases_standing_is_caught() {
+    is_caught(Broken::MergeKeepsLeases, two_names(), "the audit finds nothing");
+}
+
+#[test]
+fn a_merge_that_ends_leases_need_not_raise_their_numbers() {
+    holds("numbers kept", Setup { broken: Some(Broken::MergeKeepsNumbers), ..two_names() }, &[MERGE, DONE], 10);
+}
+
+#[test]
+fn a_merge_that_forgets_what_is_in_flight_is_caught() {
+    is_caught(Broken::MergeForgetsFlight, two_names(), "one mutation of an order is in flight");
+}
+
+#[test]
+fn a_cursor_that_moves_before_the_broker_answers_is_caught() {
+    is_caught(Broken::CursorFirst, letters(), "the cursor is never beyond what is published, nor goes back");
+}
+
+#[test]
+fn an_outcome_recorded_in_a_transaction_of_its_own_is_caught() {
+    is_caught(Broken::OutcomeApart, one_order(), "the audit finds nothing");
+}
+
+#[test]
+fn a_send_without_a_written_intent_is_caught() {
+    is_caught(Broken::NoIntent, one_order(), "nothing is repeated blindly");
+}
+
+#[test]
+fn a_blind_repeat_after_a_crash_is_caught() {
+    is_caught(Broken::NoCompare, one_order(), "nothing is repeated blindly");
+}
+
+#[test]
+fn a_read_that_does_not_wait_for_late_requests_is_caught() {
+    is_caught(Broken::NoWait, one_order(), "one mutation of an order is in flight");
+}
+
+#[test]
+fn a_send_after_its_deadline_is_caught() {
+    is_caught(Broken::SendsLate, one_order(), "nothing is repeated blindly");
+}
+
+#[test]
+fn an_offset_committed_before_its_records_are_durable_is_caught() {
+    is_caught(Broken::OffsetFirst, intake(), "offsets are committed of durable records only");
+}
+
+#[test]
+fn duplicates_that_are_not_recognised_are_caught() {
+    is_caught(Broken::DuplicatesTaken, intake(), "the audit finds nothing");
+}
+
+#[test]
+fn a_dirty_flag_ignored_at_release_is_caught() {
+    is_caught(Broken::DirtyIgnored, one_order(), "the audit finds nothing");
+}
+
+#[test]
+fn a_letter_that_retries_whatever_outcome_is_caught() {
+    is_caught(Broken::AnyLetterRetries, letters(), "an outcome is retried once");
 }

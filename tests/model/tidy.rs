@@ -1,11 +1,14 @@
 //! States that differ in nothing that matters are made one: the search is smaller, and leaves nothing out.
 
 use crate::setup::{ATTEMPTS, Setup};
-use crate::world::{List, Status, Wire, World};
+use crate::world::{Holder, List, Status, Step, View, Wire, World};
 
 impl World {
     /// Forgets what makes no difference any more.
     pub fn tidy(&mut self, setup: &Setup) {
+        if setup.broken.is_none() {
+            self.forget_views();
+        }
         self.forget_attempts();
         if !setup.keeps_numbers {
             self.level_numbers();
@@ -15,6 +18,19 @@ impl World {
         }
         // Who holds which place is all the same.
         self.holders.sort_unstable();
+    }
+
+    /// A lease that is gone never stands again, so nothing of what its holder knows can be written. It still sends, and comes to
+    /// settle.
+    fn forget_views(&mut self) {
+        for place in 0..self.holders.len() {
+            let Some(holder) = self.holders[place].filter(|holder| !self.holds(holder)) else { continue };
+            let step = match holder.step {
+                Step::Answered { .. } => Step::Answered { named: false },
+                step => step,
+            };
+            self.holders[place] = Some(Holder { view: View::default(), step, ..holder });
+        }
     }
 
     /// Mutations of which nothing can come, and that nobody remembers.
