@@ -17,10 +17,14 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
+
+/// How long writing down what was cut short may take, beyond `shutdown.grace`.
+const CUT_TAKES_AT_MOST: Duration = Duration::from_secs(1);
 
 /// Why the program could not start, or not end in time.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +49,9 @@ pub enum RunError {
     /// `shutdown.grace` ended first.
     #[error("shutdown.grace ended before the calls in flight did; their orders will be read before anything else is sent")]
     GraceEnded,
+    /// A second signal came.
+    #[error("a second signal cut the drain short; orders whose calls were in flight will be read before anything else is sent")]
+    CutShort,
 }
 
 /// Runs until `stop`; a second token, `now`, cuts the drain short.
@@ -69,12 +76,14 @@ pub async fn run(
     start_metrics(&settings);
 
     let ledger = Ledger::new(&settings.database.url.current(), settings.database.max_connections)?;
-    if !prepare(&ledger, &targets, &names, settings.database.migrate_on_start, &health, &stop).await? {
+    let replica = Uuid::new_v4();
+    if !prepare(&ledger, &targets, &names, replica, settings.database.migrate_on_start, &health, &stop).await? {
         ended.cancel();
         return Ok(());
     }
     let (wake, outcomes, totals, status) =
         (Arc::new(Notify::new()), Arc::new(Notify::new()), Arc::new(Mutex::new(None)), Status::default());
+    let cut = CancellationToken::new();
     let dispatcher = Dispatcher {
         ledger: ledger.clone(),
         targets: Arc::clone(&targets),
@@ -82,6 +91,8 @@ pub async fn run(
         max_in_flight: settings.dispatch.max_in_flight,
         request_timeout: settings.dispatch.request_timeout,
         lease: settings.dispatch.lease,
+        verdicts: Arc::new(target::overrides(&settings)),
+        cut: cut.clone(),
         wake: Arc::clone(&wake),
         outcomes: Arc::clone(&outcomes),
     };
@@ -90,7 +101,8 @@ pub async fn run(
     let publishing = CancellationToken::new();
     let mut loops = Loops::default();
     loops.start("watch", tend::watch(ledger.clone(), totals, health.clone(), stop.clone()));
-    loops.start("throttles", tend::throttles(ledger.clone(), targets, health.clone(), stop.clone()));
+    loops.start("throttles", tend::throttles(ledger.clone(), Arc::clone(&targets), health.clone(), stop.clone()));
+    loops.start("replicas", tend::replicas::replicas(ledger.clone(), targets, replica, health.clone(), stop.clone()));
     loops.start("retention", tend::retention(ledger.clone(), keep(&settings), health.clone(), stop.clone()));
     let inbox = LedgerInbox { ledger: ledger.clone(), targets: names };
     loops.start("ingest", take_in(ingest_settings(&settings), inbox, signals(&health, &wake, &outcomes, status), stop.clone()));
@@ -101,7 +113,7 @@ pub async fn run(
         work.await;
         drop(worked);
     });
-    let outbox = LedgerOutbox { ledger: ledger.clone(), holder: Uuid::new_v4() };
+    let outbox = LedgerOutbox { ledger: ledger.clone(), holder: replica };
     loops.start("publish", hand_out(publish_settings(&settings), outbox, outcomes, health.clone(), publishing.clone()));
 
     let ended_early = tokio::select! {
@@ -113,23 +125,37 @@ pub async fn run(
     stop.cancel();
     health.stop();
     tracing::info!("stopping: nothing new is taken, calls in flight are finished");
-    let drain = async {
-        loops.all_ended().await;
-        ledger.close().await;
-    };
-    let drained = tokio::select! {
-        () = drain => true,
-        () = tokio::time::sleep(settings.shutdown.grace) => false,
-        () = now.cancelled() => false,
-    };
+    let drained = drain(&mut loops, &ledger, settings.shutdown.grace, &cut, &now).await;
     ended.cancel();
     served.close();
-    drop(tokio::time::timeout(std::time::Duration::from_secs(1), served.wait()).await);
-    match (ended_early, drained) {
-        (Some(name), _) => Err(RunError::LoopEnded(name)),
-        (None, false) => Err(RunError::GraceEnded),
-        (None, true) => Ok(()),
+    drop(tokio::time::timeout(Duration::from_secs(1), served.wait()).await);
+    match ended_early {
+        Some(name) => Err(RunError::LoopEnded(name)),
+        None => drained,
     }
+}
+
+/// What is in flight gets its grace. What is left then is cut short: released where nothing had left, marked unknown where it had.
+async fn drain(
+    loops: &mut Loops,
+    ledger: &Ledger,
+    grace: Duration,
+    cut: &CancellationToken,
+    now: &CancellationToken,
+) -> Result<(), RunError> {
+    let error = tokio::select! {
+        () = loops.all_ended() => {
+            ledger.close().await;
+            return Ok(());
+        }
+        () = tokio::time::sleep(grace) => RunError::GraceEnded,
+        () = now.cancelled() => RunError::CutShort,
+    };
+    cut.cancel();
+    if tokio::time::timeout(CUT_TAKES_AT_MOST, loops.all_ended()).await.is_err() {
+        tracing::warn!("not all that was in flight could be released; its orders are held until their leases end");
+    }
+    Err(error)
 }
 
 /// The loops of the program, by name.
@@ -165,6 +191,7 @@ async fn prepare(
     ledger: &Ledger,
     targets: &BTreeMap<String, Arc<Target>>,
     names: &Targets,
+    replica: Uuid,
     migrate: bool,
     health: &Health,
     stop: &CancellationToken,
@@ -181,6 +208,7 @@ async fn prepare(
             if is_current {
                 ledger.fix_alias_types(names).await?;
                 tend::learn_standings(ledger, targets).await?;
+                tend::replicas::join(ledger, targets, replica).await?;
             }
             Ok::<bool, LedgerError>(is_current)
         };

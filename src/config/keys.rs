@@ -1,7 +1,7 @@
 //! Keys by name: how they are taken apart, which ones exist, which hold secrets, and which one was probably meant.
 //!
-//! A key is written with dots, `kafka.topics.returns`. Two sections have keys of the user's own, in which a dot is part of
-//! the last name: `kafka.properties.*` and `targets.NAME.headers.*`.
+//! A key is written with dots, `kafka.topics.returns`. Three sections have keys of the user's own, in which a dot is part of
+//! the last name: `kafka.properties.*`, `targets.NAME.headers.*` and `verdicts.*`.
 
 use std::collections::BTreeSet;
 
@@ -9,6 +9,8 @@ use super::target::OwnHeader;
 
 /// The section of librdkafka's own properties.
 pub(super) const PROPERTIES: &str = "kafka.properties.";
+/// The section of verdicts in place of the table's.
+pub(super) const VERDICTS: &str = "verdicts.";
 /// What stands for the name of a target in `config/default.toml`.
 pub(super) const NAME: &str = "NAME";
 /// The ending of a key that names a secret's file.
@@ -18,6 +20,8 @@ pub(super) const FILE: &str = "_file";
 pub(super) fn segments(key: &str) -> Vec<&str> {
     if key.starts_with(PROPERTIES) {
         key.splitn(3, '.').collect()
+    } else if key.starts_with(VERDICTS) {
+        key.splitn(2, '.').collect()
     } else if key.starts_with("targets.") {
         key.splitn(4, '.').collect()
     } else {
@@ -53,6 +57,9 @@ impl Known {
         if let Some(property) = key.strip_prefix(PROPERTIES) {
             return !property.is_empty();
         }
+        if let Some(code) = key.strip_prefix(VERDICTS) {
+            return !code.is_empty();
+        }
         if let Some(header) = header(key) {
             return !header.is_empty();
         }
@@ -72,6 +79,7 @@ impl Known {
             None => format!("{key}."),
         };
         template == PROPERTIES
+            || template == VERDICTS
             || template == format!("targets.{NAME}.headers.")
             || self.0.iter().any(|known| known.starts_with(&template))
     }
@@ -129,6 +137,7 @@ pub(super) fn from_names(names: &[String]) -> String {
     let key = names.join(".");
     match header(&key) {
         Some(_) => key.to_ascii_lowercase(),
+        None if key.starts_with(VERDICTS) => key.to_ascii_lowercase(),
         None => key,
     }
 }

@@ -70,6 +70,9 @@ pub struct Settings {
     pub breaker: Breaker,
     /// The limit of our own on requests.
     pub rate: Rate,
+    /// Verdicts for single codes or types of Buy with Prime's errors, in small letters.
+    #[serde(default)]
+    pub verdicts: BTreeMap<String, Overruling>,
     /// What is logged and how.
     pub log: Log,
 }
@@ -296,7 +299,7 @@ pub struct Breaker {
     pub probe_interval: Duration,
 }
 
-/// The limit of our own on requests, for each target and replica.
+/// The limit of our own on requests to each target, for all replicas together.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rate {
@@ -312,6 +315,30 @@ impl Rate {
     /// The limit in requests a second, where there is one.
     pub fn limit(&self) -> Option<f64> {
         Some(self.per_second).filter(|limit| *limit > 0.0)
+    }
+}
+
+words! {
+    /// A verdict that may stand in place of the table's: none that takes an error for success.
+    Overruling {
+        /// It may have been applied: read and compare.
+        Unknown = "unknown",
+        /// The credentials fail.
+        Credentials = "credentials",
+        /// Too fast.
+        Throttled = "throttled",
+        /// The order is not known there.
+        OrderUnknown = "order_unknown",
+        /// Again after `waiting.sandbox_interval`.
+        NotYet = "not_yet",
+        /// Surely not applied: again with the usual delays.
+        Retry = "retry",
+        /// It exists already.
+        AlreadyExists = "already_exists",
+        /// It may be so already: read; what is not so is refused.
+        CheckState = "check_state",
+        /// Refused for good.
+        Refused = "refused",
     }
 }
 

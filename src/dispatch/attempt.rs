@@ -2,72 +2,105 @@
 
 use super::apply::{self, Moment};
 use super::mask::mask_payers;
-use super::verdict::{Overrides, judge};
+use super::place::Place;
+use super::target::Target;
+use super::verdict::{Judgement, judge};
 use super::{Dispatcher, lock};
 use crate::ledger::Claimed;
 use crate::ledger::settle::{Release, Settlement};
 use crate::ops::metrics;
 use crate::plan::lane::Draft;
 use crate::plan::step::Mutation;
-use crate::plan::{Next, Turn};
+use crate::plan::{Next, Rules};
+use crate::prime::deadline::Deadline;
 use crate::prime::documents::Operation;
-use crate::prime::exchange::{Exchange, NotSent};
+use crate::prime::exchange::Exchange;
 use chrono::{DateTime, TimeDelta, Utc};
 use fail::fail_point;
+use std::sync::Arc;
 use std::time::Instant;
 
-/// Makes the attempt, and says what is to be written. It always ends by `dispatch.request_timeout` after the claim.
-pub async fn attempt(dispatcher: &Dispatcher, mut claimed: Claimed) -> Settlement {
-    let Some(target) = dispatcher.targets.get(&claimed.target) else {
-        // Only lanes of configured targets are claimed.
-        return Settlement { turn: rest(), release: Release::Never, claimed };
-    };
-    let deadline = tokio::time::Instant::from_std(claimed.began + dispatcher.request_timeout);
-    let (operation, variables) = match &claimed.next {
-        Next::Send(draft) => (operation(draft), draft.variables.to_string()),
-        Next::Read { variables, .. } => (Operation::ReadOrder, variables.to_string()),
-        Next::Rest { .. } => return Settlement { turn: rest(), release: Release::Never, claimed },
-    };
+/// What came of an attempt, and the place for the order's next turn where it may take it at once.
+#[derive(Debug)]
+pub struct Ended {
+    /// What is to be written.
+    pub settlement: Settlement,
+    /// Kept until it is written.
+    pub next: Option<Place>,
+}
+
+/// Makes the attempt; nothing comes of it where there is nothing to do. It always ends by `dispatch.request_timeout` after the claim
+/// began.
+pub async fn attempt(dispatcher: &Dispatcher, mut claimed: Claimed, mut place: Place) -> Option<Ended> {
+    let target = Arc::clone(place.target());
     let called = Instant::now();
     fail_point!("attempt-begins");
-    let exchange = target.client.call(operation, &variables, deadline).await;
+    let (operation, exchange) = call(dispatcher, &target, &claimed).await?;
     fail_point!("attempt-answered");
     metrics::CALL_SECONDS.observe(called.elapsed());
-    let mut judgement = judge(operation, &exchange, &Overrides::new());
+    let mut judgement = judge(operation, &exchange, &dispatcher.verdicts);
     if let Next::Send(draft) = &claimed.next {
         judgement.message = mask_payers(&judgement.message, &draft.variables);
     }
-    metrics::ATTEMPTS.add(&[judgement.verdict.name()], 1);
-    if !judgement.listed {
-        tracing::warn!(code = judgement.code, operation = operation.name(), "an error that the table of verdicts does not list");
-    }
-    let now = at(&claimed, Instant::now());
-    let jitter = fastrand::f64();
+    count(operation, &judgement);
     let rules = target.rules_now();
-    let moment = Moment { rules: &rules, schedule: target.schedule, began: at(&claimed, called), now, jitter };
-    {
-        let mut gate = lock(&target.gate);
-        match &exchange {
-            Exchange::NotSent { why: NotSent::DeadlineBeforeSend } => gate.abandon(),
-            _ => gate.end(apply::sign(&exchange, &judgement), Instant::now()),
-        }
-        if let Some(wait) = apply::floor(&judgement, &moment).and_then(|until| (until - now).to_std().ok()) {
-            gate.hold(Instant::now() + wait);
-        }
+    let now = at(&claimed, Instant::now());
+    let moment = Moment { rules: &rules, schedule: target.schedule, began: at(&claimed, called), now, jitter: fastrand::f64() };
+    place.call_ended(&exchange, apply::sign(&exchange, &judgement));
+    hold(dispatcher, &target, &judgement, &moment).await;
+    apply::apply(&mut claimed.lane, &claimed.next, &exchange, &judgement, &moment);
+    let mut settlement = settlement(claimed, &rules, now);
+    let next = if settlement.release == Release::Now { place.next_turn() } else { None };
+    settlement.may_go_on = next.is_some();
+    Some(Ended { settlement, next })
+}
+
+async fn call(dispatcher: &Dispatcher, target: &Target, claimed: &Claimed) -> Option<(Operation, Exchange)> {
+    let (operation, variables) = match &claimed.next {
+        Next::Send(draft) => (operation(draft), draft.variables.to_string()),
+        Next::Read { variables, .. } => (Operation::ReadOrder, variables.to_string()),
+        Next::Rest { .. } => return None,
+    };
+    let end = tokio::time::Instant::from_std(claimed.began + dispatcher.request_timeout);
+    let deadline = Deadline::new(end, dispatcher.cut.clone());
+    Some((operation, target.client.call(operation, &variables, deadline).await))
+}
+
+/// Counts what was judged. What the table does not list takes its safe row, and is named once for everybody to see.
+fn count(operation: Operation, judgement: &Judgement) {
+    let counter = if operation.writes() { &metrics::ATTEMPTS } else { &metrics::READS };
+    counter.add(&[judgement.verdict.name()], 1);
+    if !judgement.listed {
+        metrics::UNLISTED_ERRORS.add(&[&metrics::few(&judgement.code)], 1);
+        tracing::warn!(
+            code = judgement.code,
+            operation = operation.name(),
+            verdict = judgement.verdict.name(),
+            "an error that the table of verdicts does not list; the safe verdict stands, and verdicts.CODE can set another"
+        );
     }
-    if let Some(until) = apply::floor(&judgement, &moment)
-        && let Err(error) = dispatcher.ledger.throttle(&claimed.target, until).await
-    {
+}
+
+/// Keeps a `Retry-After`, here and on every replica.
+async fn hold(dispatcher: &Dispatcher, target: &Target, judgement: &Judgement, moment: &Moment<'_>) {
+    let Some(until) = apply::floor(judgement, moment) else { return };
+    if let Ok(wait) = (until - moment.now).to_std() {
+        lock(&target.gate).hold(Instant::now() + wait);
+    }
+    if let Err(error) = dispatcher.ledger.throttle(&target.name, until).await {
         tracing::warn!(%error, "other replicas could not be told of a Retry-After");
     }
-    apply::apply(&mut claimed.lane, &claimed.next, &exchange, &judgement, &moment);
-    let turn = claimed.lane.turn(&rules, now);
+}
+
+/// The lane's turn after the answer, as it is to be written.
+fn settlement(mut claimed: Claimed, rules: &Rules, now: DateTime<Utc>) -> Settlement {
+    let turn = claimed.lane.turn(rules, now);
     let release = match &turn.next {
         Next::Send(_) | Next::Read { .. } => Release::Now,
         Next::Rest { until: Some(at) } => Release::At(*at),
         Next::Rest { until: None } => Release::Never,
     };
-    Settlement { claimed, turn, release }
+    Settlement { claimed, turn, release, may_go_on: false }
 }
 
 fn operation(draft: &Draft) -> Operation {
@@ -81,8 +114,4 @@ fn operation(draft: &Draft) -> Operation {
 fn at(claimed: &Claimed, moment: Instant) -> DateTime<Utc> {
     let since = moment.saturating_duration_since(claimed.began);
     claimed.at + TimeDelta::from_std(since).unwrap_or_default()
-}
-
-fn rest() -> Turn {
-    Turn { settled: Vec::new(), standings: Default::default(), charged: DateTime::UNIX_EPOCH, next: Next::Rest { until: None } }
 }

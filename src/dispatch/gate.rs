@@ -11,7 +11,7 @@ pub struct GateRules {
     pub failures: u32,
     /// How long it stays open before one call probes the target.
     pub probe_interval: Duration,
-    /// Calls each second, where the target has a limit.
+    /// Calls each second of all replicas together, where the target has a limit.
     pub rate: Option<f64>,
     /// Calls that may begin at once under it.
     pub burst: u32,
@@ -44,7 +44,9 @@ pub struct Gate {
     in_flight: usize,
     tokens: f64,
     filled_at: Instant,
+    replicas: f64,
     not_before: Option<Instant>,
+    up_at: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -65,7 +67,9 @@ impl Gate {
             in_flight: 0,
             tokens: f64::from(rules.burst.max(1)),
             filled_at: now,
+            replicas: 1.0,
             not_before: None,
+            up_at: None,
         }
     }
 
@@ -88,11 +92,22 @@ impl Gate {
     }
 
     fn refill(&mut self, now: Instant) -> usize {
-        let Some(rate) = self.rules.rate else { return usize::MAX };
+        let Some(rate) = self.share() else { return usize::MAX };
         let gained = now.duration_since(self.filled_at).as_secs_f64() * rate;
-        self.tokens = (self.tokens + gained).min(f64::from(self.rules.burst.max(1)));
+        self.tokens = (self.tokens + gained).min((f64::from(self.rules.burst) / self.replicas).max(1.0));
         self.filled_at = now;
         self.tokens as usize
+    }
+
+    /// This replica's part of the rate: calls each second.
+    pub fn share(&self) -> Option<f64> {
+        self.rules.rate.map(|rate| rate / self.replicas)
+    }
+
+    /// So many replicas share the rate, this one among them. What was gained before counts by the old share.
+    pub fn share_among(&mut self, replicas: usize, now: Instant) {
+        self.refill(now);
+        self.replicas = replicas.max(1) as f64;
     }
 
     /// A call begins.
@@ -112,6 +127,9 @@ impl Gate {
             (Breaker::Closed { failures }, _) if failures + 1 >= self.rules.failures => open,
             (Breaker::Closed { failures }, _) => Breaker::Closed { failures: failures + 1 },
         };
+        if matches!(sign, Sign::Up | Sign::Throttled) {
+            self.up_at = Some(now);
+        }
         match sign {
             // Additive up, multiplicative down (RFC 5681), and down at most once for the calls of one round trip.
             Sign::Up => self.limit = (self.limit + 1.0 / self.limit.max(1.0)).min(self.rules.max_in_flight as f64),
@@ -133,6 +151,11 @@ impl Gate {
     /// The target asked not to be called before this.
     pub fn hold(&mut self, until: Instant) {
         self.not_before = self.not_before.max(Some(until));
+    }
+
+    /// Whether the target has answered with sense since that moment.
+    pub fn was_up_since(&self, moment: Instant) -> bool {
+        self.up_at.is_some_and(|at| at >= moment)
     }
 
     /// Whether the breaker keeps calls away.
@@ -224,5 +247,20 @@ mod tests {
         gate.hold(now + Duration::from_secs(3));
         assert_eq!(gate.room(now + Duration::from_secs(2)), 0);
         assert_eq!(gate.room(now + Duration::from_secs(3)), 2);
+    }
+
+    #[test]
+    fn replicas_share_a_rate_in_equal_parts() {
+        let (mut gate, now) = gate(Some(10.0));
+        gate.share_among(4, now);
+        assert_eq!(gate.share(), Some(2.5));
+        for _ in 0..2 {
+            gate.begin();
+        }
+        assert_eq!(gate.room(now + Duration::from_millis(399)), 0);
+        assert_eq!(gate.room(now + Duration::from_millis(400)), 1);
+        assert_eq!(gate.room(now + Duration::from_secs(60)), 1, "the burst is shared, too, but one call is always possible");
+        gate.share_among(1, now + Duration::from_secs(60));
+        assert_eq!(gate.room(now + Duration::from_secs(61)), 2);
     }
 }

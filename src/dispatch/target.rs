@@ -3,7 +3,8 @@
 use super::gate::{Gate, GateRules};
 use super::lock;
 use super::schedule::Schedule;
-use crate::config::{self, OwnHeader, Settings};
+use super::verdict::{Overrides, Verdict};
+use crate::config::{self, Overruling, OwnHeader, Settings};
 use crate::plan::Rules;
 use crate::prime::client::{Client, TargetEndpoint};
 use crate::prime::token::TokenCaches;
@@ -101,6 +102,25 @@ fn gate_rules(settings: &Settings) -> GateRules {
         rate: settings.rate.limit(),
         burst: settings.rate.burst,
         max_in_flight: settings.dispatch.max_in_flight,
+    }
+}
+
+/// The verdicts that the configuration sets in place of the table's.
+pub fn overrides(settings: &Settings) -> Overrides {
+    settings.verdicts.iter().map(|(code, word)| (code.clone(), overruling(*word))).collect()
+}
+
+fn overruling(word: Overruling) -> Verdict {
+    match word {
+        Overruling::Unknown => Verdict::Unknown,
+        Overruling::Credentials => Verdict::Credentials,
+        Overruling::Throttled => Verdict::Throttled,
+        Overruling::OrderUnknown => Verdict::OrderUnknown,
+        Overruling::NotYet => Verdict::NotYet,
+        Overruling::Retry => Verdict::Retry,
+        Overruling::AlreadyExists => Verdict::AlreadyExists,
+        Overruling::CheckState => Verdict::CheckState,
+        Overruling::Refused => Verdict::Refused,
     }
 }
 

@@ -98,8 +98,27 @@ pub struct Judgement {
     pub listed: bool,
 }
 
-/// Verdicts for single codes of BwP that the configuration sets in place of the table's.
-pub type Overrides = BTreeMap<String, Verdict>;
+/// Verdicts for single codes or types of BwP that the configuration sets in place of the table's. Large and small letters are
+/// the same: variables of the environment have only one of them.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Overrides(BTreeMap<String, Verdict>);
+
+impl Overrides {
+    /// None.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn get(&self, word: &str) -> Option<Verdict> {
+        if self.0.is_empty() { None } else { self.0.get(&word.to_ascii_lowercase()).copied() }
+    }
+}
+
+impl FromIterator<(String, Verdict)> for Overrides {
+    fn from_iter<T: IntoIterator<Item = (String, Verdict)>>(words: T) -> Self {
+        Self(words.into_iter().map(|(word, verdict)| (word.to_ascii_lowercase(), verdict)).collect())
+    }
+}
 
 /// One thing seen, as the table knows it.
 #[derive(Debug, Clone, Copy)]
@@ -226,14 +245,14 @@ fn errors_judged(fact: Fact<'_>, errors: &[GraphError], overrides: &Overrides) -
 fn error_judged(fact: Fact<'_>, error: &GraphError, overrides: &Overrides) -> Judgement {
     let error_type = error.error_type.as_deref().unwrap_or_default();
     let codes = [error.code.as_deref(), error.other_code.as_deref()];
-    let known = |code: &&str| overrides.contains_key(*code) || table::knows(code);
+    let known = |code: &&str| overrides.get(code).is_some() || table::knows(code);
     let code = codes.into_iter().flatten().find(known).or(codes[0]).unwrap_or_default();
     let fact = Fact { error_type, code, ..fact };
     let shown = [code, error_type].into_iter().find(|word| !word.is_empty());
     let shown = shown.map_or_else(|| http_code(fact.status, "ERROR"), str::to_owned);
     let judgement = ruled(fact, shown, error.message.clone());
     match overrides.get(code).or_else(|| overrides.get(error_type)) {
-        Some(&verdict) if table::row(fact).speaks_of_errors() => {
+        Some(verdict) if table::row(fact).speaks_of_errors() => {
             Judgement { verdict: for_operation(fact.operation, verdict), listed: true, ..judgement }
         }
         _ => judgement,

@@ -3,6 +3,7 @@
 use super::connect::in_time;
 use super::finals::FinalRow;
 use super::load::{Before, Head, load};
+use super::parking::{MOST_TOUCHES, Parked, park};
 use super::settle::Release;
 use super::write::{Written, write_lanes};
 use super::{Ledger, LedgerError, Targets};
@@ -10,7 +11,8 @@ use crate::plan::lane::Lane;
 use crate::plan::turn::{Next, Turn};
 use chrono::{DateTime, Utc};
 use fail::fail_point;
-use sqlx::{Connection, Row};
+use sqlx::{Connection, PgConnection, Row};
+use std::panic::{self, AssertUnwindSafe};
 use std::time::{Duration, Instant};
 
 /// What is asked for.
@@ -54,11 +56,26 @@ pub struct Claims {
     pub looked_at: usize,
     /// What became final on the way.
     pub finals: Vec<FinalRow>,
+    /// Lanes that were parked.
+    pub parked: usize,
+}
+
+/// A claim that failed, and the lanes that it was about.
+struct Failed {
+    error: LedgerError,
+    heads: Vec<(i64, i32)>,
+}
+
+impl<E: Into<LedgerError>> From<E> for Failed {
+    fn from(error: E) -> Self {
+        Failed { error: error.into(), heads: Vec::new() }
+    }
 }
 
 impl Ledger {
     /// Leases due lanes. `decide` takes each lane's turn, between its loading and its saving: what it settles is written in the
-    /// same transaction, and what it is about to send stands in the ledger before the first byte leaves.
+    /// same transaction, and what it is about to send stands in the ledger before the first byte leaves. A lane that cannot be
+    /// loaded or planned, or that keeps killing its holders, is parked: it stops no other.
     ///
     /// # Errors
     /// Where Postgres is away: then nothing was leased.
@@ -69,58 +86,131 @@ impl Ledger {
         mut decide: impl FnMut(&mut Lane, DateTime<Utc>) -> Turn + Send,
     ) -> Result<Claims, LedgerError> {
         in_time(async {
-            let began = Instant::now();
-            let mut connection = self.pool.acquire().await?;
-            let mut transaction = connection.begin().await?;
-            let rows = sqlx::query(
-                "SELECT id, lease_no, target, bwp_id, memo::text, now() FROM lane
-                 WHERE target = $1 AND next_at <= now()
-                 ORDER BY next_at LIMIT $2 FOR UPDATE SKIP LOCKED",
-            )
-            .bind(&request.target)
-            .bind(i64::try_from(request.limit).unwrap_or(i64::MAX))
-            .fetch_all(&mut *transaction)
-            .await?;
-            let mut heads = Vec::with_capacity(rows.len());
-            let mut now = DateTime::<Utc>::UNIX_EPOCH;
-            for row in &rows {
-                let memo: Option<String> = row.try_get(4)?;
-                now = row.try_get(5)?;
-                heads.push(Head {
-                    id: row.try_get(0)?,
-                    lease_no: row.try_get(1)?,
-                    target: row.try_get(2)?,
-                    bwp_id: row.try_get(3)?,
-                    memo: memo.map(|memo| serde_json::from_str(&memo)).transpose()?.unwrap_or_default(),
-                });
+            let Failed { error, heads } = match self.try_claim(request, targets, &mut decide).await {
+                Ok(claims) => return Ok(claims),
+                Err(failed) => failed,
+            };
+            match &heads[..] {
+                _ if error.is_passing() => Err(error),
+                [] => Err(error),
+                [(id, touches)] => {
+                    let parked = Parked { id: *id, touches: touches.saturating_add(1), why: error.to_string() };
+                    park(&mut *self.pool.acquire().await?, &[parked]).await?;
+                    Ok(Claims { looked_at: 1, parked: 1, ..Claims::default() })
+                }
+                // One of them is to blame: alone it shows.
+                _ => {
+                    let alone = ClaimRequest { limit: 1, ..request.clone() };
+                    self.try_claim(&alone, targets, &mut decide).await.map_err(|failed| failed.error)
+                }
             }
-            if heads.is_empty() {
-                transaction.rollback().await?;
-                return Ok(Claims::default());
-            }
+        })
+        .await
+    }
+
+    async fn try_claim(
+        &self,
+        request: &ClaimRequest,
+        targets: &Targets,
+        decide: &mut (impl FnMut(&mut Lane, DateTime<Utc>) -> Turn + Send),
+    ) -> Result<Claims, Failed> {
+        let began = Instant::now();
+        let mut connection = self.pool.acquire().await?;
+        let mut transaction = connection.begin().await?;
+        let Some((heads, mut parked, now)) = due_heads(&mut transaction, request).await? else {
+            transaction.rollback().await?;
+            return Ok(Claims::default());
+        };
+        let known: Vec<(i64, i32)> = heads.iter().map(|head| (head.id, head.touches)).collect();
+        let looked_at = heads.len() + parked.len();
+        let worked = async {
             let loaded = load(&mut transaction, &heads, targets).await?;
-            let mut claims = Claims { looked_at: heads.len(), ..Claims::default() };
+            let mut claims = Claims { looked_at, ..Claims::default() };
             let mut writes = Vec::with_capacity(heads.len());
-            for (head, (mut lane, before)) in heads.into_iter().zip(loaded) {
-                let turn = decide(&mut lane, now);
+            for (head, loaded) in heads.into_iter().zip(loaded) {
+                let planned = loaded.map_err(|error| error.to_string()).and_then(|(lane, before)| {
+                    let (lane, turn) = planned(lane, now, &mut *decide)?;
+                    Ok((lane, before, turn))
+                });
+                let (mut lane, mut before, turn) = match planned {
+                    Ok(planned) => planned,
+                    Err(why) => {
+                        parked.push(Parked { id: head.id, touches: head.touches.saturating_add(1).max(MOST_TOUCHES), why });
+                        continue;
+                    }
+                };
                 let release = Release::of(&turn.next, request.lease);
                 let written = Written::of(&head, &mut lane, &before, &turn, release, now)?;
                 if matches!(turn.next, Next::Send(_) | Next::Read { .. }) {
-                    let before = before.after(&lane, &written)?;
+                    before.follow(&mut lane, &written);
                     let lease_no = head.lease_no + 1;
                     let (target, next) = (head.target, turn.next);
                     claims.lanes.push(Claimed { id: head.id, lease_no, target, lane, next, at: now, began, before });
                 }
                 writes.push(written);
             }
-            let (finals, tied) = write_lanes(&mut transaction, writes, targets, now).await?;
+            park(&mut transaction, &parked).await?;
+            claims.parked = parked.len();
+            let (finals, tied) = write_lanes(&mut transaction, &writes, targets, now).await?;
             claims.finals = finals;
             claims.lanes.retain(|claimed| !tied.contains(&claimed.id));
-            fail_point!("claim-written");
-            transaction.commit().await?;
-            fail_point!("claim-committed");
-            Ok(claims)
-        })
-        .await
+            Ok::<Claims, LedgerError>(claims)
+        };
+        let claims = worked.await.map_err(|error| Failed { error, heads: known })?;
+        fail_point!("claim-written");
+        transaction.commit().await?;
+        fail_point!("claim-committed");
+        Ok(claims)
     }
+}
+
+/// Due lanes, locked, and those among them that have killed too many holders; none where nothing is due.
+async fn due_heads(
+    db: &mut PgConnection,
+    request: &ClaimRequest,
+) -> Result<Option<(Vec<Head>, Vec<Parked>, DateTime<Utc>)>, LedgerError> {
+    let rows = sqlx::query(
+        "SELECT id, lease_no, target, bwp_id, memo::text, touches, is_leased, now() FROM lane
+         WHERE target = $1 AND next_at <= now() AND (parked_until IS NULL OR parked_until <= now())
+         ORDER BY next_at LIMIT $2 FOR UPDATE SKIP LOCKED",
+    )
+    .bind(&request.target)
+    .bind(i64::try_from(request.limit).unwrap_or(i64::MAX))
+    .fetch_all(db)
+    .await?;
+    let Some(first) = rows.first() else { return Ok(None) };
+    let now: DateTime<Utc> = first.try_get(7)?;
+    let (mut heads, mut parked) = (Vec::with_capacity(rows.len()), Vec::new());
+    for row in &rows {
+        let (id, touches, is_leased): (i64, i32, bool) = (row.try_get(0)?, row.try_get(5)?, row.try_get(6)?);
+        if is_leased && touches >= MOST_TOUCHES {
+            let why = format!("{touches} leases in a row ended without a settle");
+            parked.push(Parked { id, touches, why });
+            continue;
+        }
+        let memo: Option<String> = row.try_get(4)?;
+        let memo = match memo.map(|memo| serde_json::from_str(&memo)).transpose() {
+            Ok(memo) => memo.unwrap_or_default(),
+            Err(error) => {
+                parked.push(Parked {
+                    id,
+                    touches: touches.saturating_add(1).max(MOST_TOUCHES),
+                    why: format!("its memo: {error}"),
+                });
+                continue;
+            }
+        };
+        heads.push(Head { id, lease_no: row.try_get(1)?, target: row.try_get(2)?, bwp_id: row.try_get(3)?, memo, touches });
+    }
+    Ok(Some((heads, parked, now)))
+}
+
+/// Takes a lane's turn. A panic in it is that lane's alone: the order is parked, the process and its other orders go on.
+fn planned(
+    mut lane: Lane,
+    now: DateTime<Utc>,
+    decide: &mut impl FnMut(&mut Lane, DateTime<Utc>) -> Turn,
+) -> Result<(Lane, Turn), String> {
+    let turn = panic::catch_unwind(AssertUnwindSafe(|| decide(&mut lane, now))).map_err(|_| "planning it broke".to_owned())?;
+    Ok((lane, turn))
 }

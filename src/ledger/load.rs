@@ -28,6 +28,8 @@ pub struct Head {
     pub target: String,
     pub bwp_id: Option<String>,
     pub memo: Memo,
+    /// Leases in a row that ended without a settle.
+    pub touches: i32,
 }
 
 /// What the rows of a lane were when it was loaded: what is saved is the difference.
@@ -52,14 +54,20 @@ pub struct Record {
     pub outcomes: i32,
 }
 
+/// A lane as a value, or what cannot be read of it: one bad row stops its own lane and no other.
+pub type Loaded = Result<(Lane, Before), LedgerError>;
+
 /// Loads lanes whose rows are locked. Lanes come in the order of the heads.
-pub async fn load(db: &mut PgConnection, heads: &[Head], targets: &Targets) -> Result<Vec<(Lane, Before)>, LedgerError> {
+///
+/// # Errors
+/// Where Postgres is away.
+pub async fn load(db: &mut PgConnection, heads: &[Head], targets: &Targets) -> Result<Vec<Loaded>, LedgerError> {
     let ids: Vec<i64> = heads.iter().map(|head| head.id).collect();
-    let mut lanes: BTreeMap<i64, (Lane, Before)> = heads
+    let mut lanes: Loading = heads
         .iter()
         .map(|head| {
             let lane = Lane { bwp_id: head.bwp_id.clone(), memo: head.memo.clone(), ..Lane::default() };
-            (head.id, (lane, Before::default()))
+            (head.id, Ok((lane, Before::default())))
         })
         .collect();
     load_names(db, &ids, &mut lanes).await?;
@@ -69,7 +77,17 @@ pub async fn load(db: &mut PgConnection, heads: &[Head], targets: &Targets) -> R
     Ok(heads.iter().filter_map(|head| lanes.remove(&head.id)).collect())
 }
 
-type Loading = BTreeMap<i64, (Lane, Before)>;
+type Loading = BTreeMap<i64, Loaded>;
+
+/// Takes one row into its lane, unless something of that lane was unreadable before.
+fn take_in(lanes: &mut Loading, id: i64, take: impl FnOnce(&mut Lane, &mut Before) -> Result<(), LedgerError>) {
+    let Some(loaded) = lanes.get_mut(&id) else { return };
+    if let Ok((lane, before)) = loaded
+        && let Err(error) = take(lane, before)
+    {
+        *loaded = Err(error);
+    }
+}
 
 async fn load_names(db: &mut PgConnection, ids: &[i64], lanes: &mut Loading) -> Result<(), LedgerError> {
     let rows = sqlx::query(
@@ -82,11 +100,12 @@ async fn load_names(db: &mut PgConnection, ids: &[i64], lanes: &mut Loading) -> 
     .fetch_all(db)
     .await?;
     for row in &rows {
-        let alias = Alias { alias_type: row.try_get(2)?, id: row.try_get(3)? };
-        let kind: AliasKind = alias_kind_of(row.try_get(1)?);
-        if let Some((lane, _)) = lanes.get_mut(&row.try_get(0)?) {
+        take_in(lanes, row.try_get(0)?, |lane, _| {
+            let alias = Alias { alias_type: row.try_get(2)?, id: row.try_get(3)? };
+            let kind: AliasKind = alias_kind_of(row.try_get(1)?);
             lane.names.load(kind, alias, name_row(row, 4)?);
-        }
+            Ok(())
+        });
     }
     Ok(())
 }
@@ -94,13 +113,14 @@ async fn load_names(db: &mut PgConnection, ids: &[i64], lanes: &mut Loading) -> 
 async fn load_things(db: &mut PgConnection, ids: &[i64], lanes: &mut Loading) -> Result<(), LedgerError> {
     let rows = sqlx::query("SELECT lane, subject, doc::text FROM entity WHERE lane = ANY($1)").bind(ids).fetch_all(db).await?;
     for row in &rows {
-        let (subject, doc): (String, String) = (row.try_get(1)?, row.try_get(2)?);
-        let subject: Subject = serde_json::from_str(&subject)?;
-        let thing: Thing = serde_json::from_str(&doc)?;
-        if let Some((lane, before)) = lanes.get_mut(&row.try_get(0)?) {
+        take_in(lanes, row.try_get(0)?, |lane, before| {
+            let (subject, doc): (String, String) = (row.try_get(1)?, row.try_get(2)?);
+            let subject: Subject = serde_json::from_str(&subject)?;
+            let thing: Thing = serde_json::from_str(&doc)?;
             before.things.insert(subject.clone(), json_text(&thing));
             lane.things.insert(subject, thing);
-        }
+            Ok(())
+        });
     }
     Ok(())
 }
@@ -127,17 +147,20 @@ async fn load_events(
     .await?;
     for row in &rows {
         let id: i64 = row.try_get("lane")?;
-        let (Some((lane, before)), Some(types)) = (lanes.get_mut(&id), types.get(&id)) else { continue };
-        let no: i64 = row.try_get("no")?;
-        let record = record(row)?;
-        match live(no, &record, types)? {
-            Some(live) => {
-                lane.events.insert(no, live);
-                before.records.insert(no, record);
-                before.is_partial |= before.records.len() as i64 >= MOST_EVENTS;
+        let Some(types) = types.get(&id) else { continue };
+        take_in(lanes, id, |lane, before| {
+            let no: i64 = row.try_get("no")?;
+            let record = record(row)?;
+            match live(no, &record, types)? {
+                Some(live) => {
+                    lane.events.insert(no, live);
+                    before.records.insert(no, record);
+                    before.is_partial |= before.records.len() as i64 >= MOST_EVENTS;
+                }
+                None => tracing::error!(lane = id, no, "a stored event can no longer be read; it stays in the ledger"),
             }
-            None => tracing::error!(lane = id, no, "a stored event can no longer be read; it stays in the ledger"),
-        }
+            Ok(())
+        });
     }
     Ok(())
 }

@@ -151,17 +151,19 @@ pub async fn merge_lanes(db: &mut PgConnection, keep: i64, gone: i64) -> Result<
     for row in &rows {
         let memo: Option<String> = row.try_get(3)?;
         let memo: Memo = memo.map(|memo| serde_json::from_str(&memo)).transpose()?.unwrap_or_default();
-        heads.push(Head { id: row.try_get(0)?, lease_no: 0, target: row.try_get(1)?, bwp_id: row.try_get(2)?, memo });
+        let (id, target, bwp_id) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        heads.push(Head { id, lease_no: 0, target, bwp_id, memo, touches: 0 });
     }
     if heads.len() != 2 {
         return Ok(());
     }
     // Events are moved by their rows; as values they are not needed here.
     let mut lanes = load(db, &heads, &BTreeMap::new()).await?.into_iter();
-    let (Some((mut kept, _)), Some((other, _))) = (lanes.next(), lanes.next()) else { return Ok(()) };
+    let (Some(kept), Some(other)) = (lanes.next(), lanes.next()) else { return Ok(()) };
+    let ((mut kept, _), (other, _)) = (kept?, other?);
     let names: Vec<_> = other.names.iter().map(|(kind, alias, row)| ((keep, *kind, alias.clone()), row.clone())).collect();
     kept.absorb(other);
-    kept.names.take_learned();
+    kept.names.forget_learned();
     for statement in ["UPDATE work SET lane = $1 WHERE lane = $2", "UPDATE order_name SET lane = $1 WHERE lane = $2"] {
         sqlx::query(statement).bind(keep).bind(gone).execute(&mut *db).await?;
     }
@@ -186,7 +188,7 @@ pub async fn merge_lanes(db: &mut PgConnection, keep: i64, gone: i64) -> Result<
     .execute(&mut *db)
     .await?;
     sqlx::query(
-        "UPDATE lane SET is_leased = false, lease_no = lease_no + 1, is_dirty = false, flight = '{}',
+        "UPDATE lane SET is_leased = false, lease_no = lease_no + 1, is_dirty = false, flight = '{}', parked_until = NULL,
             next_at = CASE WHEN id = $1 THEN now() END, merged_into = CASE WHEN id = $2 THEN $1 END,
             memo = CASE WHEN id = $1 THEN $3::jsonb END, bwp_id = CASE WHEN id = $1 THEN $4 ELSE bwp_id END
          WHERE id IN ($1, $2)",

@@ -9,9 +9,11 @@
 //! | `naming`, `alias_rows` | names lead to lanes; rows of the alias table |
 //! | `merge` | two lanes turn out to be one order |
 //! | `claim`, `load` | due lanes are leased and loaded |
+//! | `parking` | a lane that cannot be worked on rests |
 //! | `settle`, `write` | what came of a lane's turn is written back, if the lease still stands |
 //! | `finals`, `save` | events end: outcomes, dead letters, running totals |
 //! | `outbox` | outcomes wait for the publisher |
+//! | `standing`, `replicas` | what the replicas have to agree on; which of them live |
 //! | `totals`, `retention` | the accounting identity; what is dropped when |
 //!
 //! Locks are taken in one order everywhere: `seen` by hash, `order_name` by key, `lane` by id, then what hangs on a locked
@@ -28,6 +30,8 @@ mod load;
 mod merge;
 mod naming;
 pub mod outbox;
+pub mod parking;
+pub mod replicas;
 pub mod retention;
 mod retry;
 mod save;

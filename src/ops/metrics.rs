@@ -2,6 +2,9 @@
 //!
 //! No label names an order, an event or an alias. What is not listed in [`ALL`] does not exist.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 /// What a metric counts.
@@ -110,7 +113,21 @@ metrics_list! {
     /// The accounting identity.
     IMBALANCE = gauge("imbalance", &[], "Records read, less all that the ledger can account for; anything but 0 is an error of the program");
     /// Calls that changed, or meant to change, something.
-    ATTEMPTS = counter("attempts_total", &["verdict"], "Mutations sent to Buy with Prime, by what became of them");
+    ATTEMPTS = counter("attempts_total", &["verdict"], "Mutations for Buy with Prime that were tried, by what became of them");
+    /// Calls that changed nothing.
+    READS = counter("reads_total", &["verdict"], "Reads of orders that were tried, by what became of them");
+    /// Answers that nobody has judged yet.
+    UNLISTED_ERRORS = counter("unlisted_errors_total", &["code"], "Errors of Buy with Prime that the table of verdicts does not list, by code; each took the safe verdict");
+    /// Turns that orders took.
+    TURNS = counter("turns_total", &["by"], "Turns of orders that led to a call: by a claim, or by holding the order on after a settle");
+    /// Orders that cannot be worked on.
+    LANES_PARKED = counter("lanes_parked_total", &[], "Orders put to rest because they killed their holders or cannot be read");
+    /// Orders that rest now.
+    PARKED_LANES = gauge("parked_lanes", &[], "Orders of the whole ledger that rest because they killed their holders or cannot be read");
+    /// Processes that share the work.
+    REPLICAS = gauge("replicas", &[], "Replicas that live, as this one sees it");
+    /// This replica's part of the rate.
+    RATE_SHARE = gauge("rate_share", &["target"], "Requests a second that this replica may make of a target's rate; 0 where there is no limit");
     /// From an event's time of intake to its final outcome.
     EVENT_TO_SETTLED = histogram("event_to_settled_seconds", LONG, "Time from the intake of an event to its final outcome");
     /// One request.
@@ -131,12 +148,22 @@ metrics_list! {
     BUILD_INFO = gauge("build_info", &["version", "commit"], "Always 1; which program this is");
 }
 
+/// A word of somebody else's as a label's value: the first few different ones, and one for all further.
+pub fn few(word: &str) -> String {
+    const MOST: usize = 50;
+    static SEEN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if seen.contains(word) || (seen.len() < MOST && seen.insert(word.to_owned())) { word.to_owned() } else { "others".to_owned() }
+}
+
 /// The values of `kind`: those of the alias table, and one for what could not be read.
 pub const KINDS: [&str; 6] = ["ORDER", "LINE_ITEM", "RETURN", "REFUND", "PACKAGE", "UNKNOWN"];
 /// The values of `status`.
 pub const STATUSES: [&str; 7] = ["DELIVERED", "CONFIRMED", "SUPERSEDED", "NOTHING_TO_SEND", "DEAD", "QUARANTINED", "DISCARDED"];
 /// The values of `state`.
 pub const STATES: [&str; 4] = ["waiting", "queued", "retrying", "in_flight"];
+/// The values of `by`.
+pub const TURN_REASONS: [&str; 2] = ["claim", "hold"];
 /// The values of `result`.
 pub const TOKEN_RESULTS: [&str; 2] = ["ok", "error"];
 
@@ -198,12 +225,14 @@ pub fn start_at_zero(known: &KnownLabels<'_>) {
     topics.for_each(|topic| INGEST_PAUSED.set(&[topic], 0.0));
     known.written_topics.iter().for_each(|topic| PUBLISHED.add(&[topic], 0));
     known.verdicts.iter().for_each(|verdict| ATTEMPTS.add(&[verdict], 0));
+    known.verdicts.iter().for_each(|verdict| READS.add(&[verdict], 0));
     known.targets.iter().for_each(|target| BREAKER_OPEN.set(&[target], 0.0));
+    TURN_REASONS.iter().for_each(|by| TURNS.add(&[by], 0));
     TOKEN_RESULTS.iter().for_each(|result| TOKEN_REFRESHES.add(&[result], 0));
     for kind in KINDS {
         STATUSES.iter().for_each(|status| OUTCOMES.add(&[kind, status], 0));
     }
-    for counter in [&TOMBSTONES, &DUPLICATES, &STALE_SETTLES] {
+    for counter in [&TOMBSTONES, &DUPLICATES, &STALE_SETTLES, &LANES_PARKED] {
         counter.add(&[], 0);
     }
     IN_FLIGHT.set(&[], 0.0);

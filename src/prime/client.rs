@@ -19,10 +19,10 @@ use reqwest::{
 };
 use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
-use tokio::time::{Instant, timeout_at};
 
 use super::{
     answer::{self, Body},
+    deadline::Deadline,
     documents::{Operation, READ_ORDER, ReadForm},
     exchange::{Exchange, NoAnswer, NotSent, RetryAfter},
     text,
@@ -119,10 +119,11 @@ impl Client {
 
     /// Calls `operation` with variables that are JSON already; they go out byte for byte. All of
     /// it, also the wait for a token, ends by `deadline`.
-    pub async fn call(&self, operation: Operation, variables: &str, deadline: Instant) -> Exchange {
+    pub async fn call(&self, operation: Operation, variables: &str, deadline: impl Into<Deadline>) -> Exchange {
+        let deadline = deadline.into();
         loop {
             let form = ReadForm(self.read_form.load(Ordering::Relaxed));
-            let exchange = self.authorised(operation, form, variables, deadline).await;
+            let exchange = self.authorised(operation, form, variables, &deadline).await;
             if !self.next_form(operation, form, &exchange) {
                 return exchange;
             }
@@ -130,15 +131,15 @@ impl Client {
     }
 
     /// Repeats a 401 once, where there is another token to try.
-    async fn authorised(&self, operation: Operation, form: ReadForm, variables: &str, deadline: Instant) -> Exchange {
+    async fn authorised(&self, operation: Operation, form: ReadForm, variables: &str, deadline: &Deadline) -> Exchange {
         let mut refused: Option<Exchange> = None;
         loop {
-            let bearer = match timeout_at(deadline, self.token.get()).await {
-                Ok(Ok(bearer)) => bearer,
-                Ok(Err(error)) => {
+            let bearer = match deadline.bound(self.token.get()).await {
+                Some(Ok(bearer)) => bearer,
+                Some(Err(error)) => {
                     return refused.unwrap_or(Exchange::NotSent { why: NotSent::Token(error) });
                 }
-                Err(_) => {
+                None => {
                     let late = Exchange::NotSent { why: NotSent::DeadlineBeforeSend };
                     return refused.unwrap_or(late);
                 }
@@ -160,8 +161,15 @@ impl Client {
         }
     }
 
-    async fn send(&self, operation: Operation, form: ReadForm, variables: &str, bearer: &Bearer, deadline: Instant) -> Exchange {
-        let (body, departure) = GuardedBody::new(operation.body(form, variables), deadline);
+    async fn send(
+        &self,
+        operation: Operation,
+        form: ReadForm,
+        variables: &str,
+        bearer: &Bearer,
+        deadline: &Deadline,
+    ) -> Exchange {
+        let (body, departure) = GuardedBody::new(operation.body(form, variables), deadline.clone());
         let request = self
             .http
             .post(self.endpoint.clone())
@@ -172,10 +180,10 @@ impl Client {
             let response = request.send().await.map_err(|error| failed(&error, &departure, deadline))?;
             receive(operation, response).await.ok_or(Exchange::NoAnswer { why: NoAnswer::BrokenOff })
         };
-        match timeout_at(deadline, answer).await {
-            Ok(Ok(exchange) | Err(exchange)) => exchange,
-            Err(_) if departure.left() => Exchange::NoAnswer { why: NoAnswer::Timeout },
-            Err(_) => Exchange::NotSent { why: NotSent::DeadlineBeforeSend },
+        match deadline.bound(answer).await {
+            Some(Ok(exchange) | Err(exchange)) => exchange,
+            None if departure.left() => Exchange::NoAnswer { why: NoAnswer::Timeout },
+            None => Exchange::NotSent { why: NotSent::DeadlineBeforeSend },
         }
     }
 
@@ -212,13 +220,12 @@ fn header_value(name: &str, value: &str) -> Result<HeaderValue, HeaderError> {
 }
 
 /// An error before an answer began. Whether the body left decides, not the kind of the error.
-fn failed(error: &reqwest::Error, departure: &Departure, deadline: Instant) -> Exchange {
+fn failed(error: &reqwest::Error, departure: &Departure, deadline: &Deadline) -> Exchange {
     if departure.left() {
         let why = if error.is_timeout() { NoAnswer::Timeout } else { NoAnswer::Reset };
         return Exchange::NoAnswer { why };
     }
-    let late = Instant::now() >= deadline;
-    let why = if late { NotSent::DeadlineBeforeSend } else { NotSent::Connect };
+    let why = if deadline.is_over() { NotSent::DeadlineBeforeSend } else { NotSent::Connect };
     Exchange::NotSent { why }
 }
 

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::{sync::Mutex, time::Duration};
+use tokio::time::Instant;
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -219,7 +220,7 @@ async fn a_deadline_before_the_body_is_written_means_not_sent() {
     let client = server.client_with(&[]).unwrap();
     let bearer = client.token.get().await.unwrap();
     let past = Instant::now();
-    let sent = client.send(Operation::UpdateOrder, ReadForm(0), "{}", &bearer, past).await;
+    let sent = client.send(Operation::UpdateOrder, ReadForm(0), "{}", &bearer, &past.into()).await;
     assert_eq!(sent, late);
 }
 
@@ -229,7 +230,7 @@ fn a_body_leaves_before_its_deadline_and_only_if_it_was_not_withdrawn() {
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     let later = Instant::now() + Duration::from_secs(60);
     for (deadline, withdrawn, leaves) in [(later, false, true), (later, true, false), (Instant::now(), false, false)] {
-        let (mut body, departure) = GuardedBody::new("{}".into(), deadline);
+        let (mut body, departure) = GuardedBody::new("{}".into(), deadline.into());
         assert!(!withdrawn || !departure.left());
         let frame = std::pin::Pin::new(&mut body).poll_frame(&mut context);
         assert_eq!(matches!(frame, std::task::Poll::Ready(Some(Ok(_)))), leaves);

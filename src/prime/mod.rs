@@ -6,6 +6,7 @@
 
 pub mod answer;
 pub mod client;
+pub mod deadline;
 pub mod documents;
 pub mod exchange;
 mod grant;

@@ -15,7 +15,8 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use reqwest::{Response, redirect, retry};
 use thiserror::Error;
-use tokio::time::Instant;
+
+use super::deadline::Deadline;
 
 /// The HTTP client for everything that goes to BwP. It repeats nothing by itself: what is sent
 /// twice is decided by the ledger alone. It follows no redirect, since that would repeat a
@@ -66,7 +67,7 @@ impl Departure {
 pub(super) struct GuardedBody {
     bytes: Option<Bytes>,
     departure: Departure,
-    deadline: Instant,
+    deadline: Deadline,
 }
 
 #[derive(Debug, Error)]
@@ -74,7 +75,7 @@ pub(super) struct GuardedBody {
 pub(super) struct Withdrawn;
 
 impl GuardedBody {
-    pub(super) fn new(bytes: Bytes, deadline: Instant) -> (Self, Departure) {
+    pub(super) fn new(bytes: Bytes, deadline: Deadline) -> (Self, Departure) {
         let departure = Departure::default();
         (Self { bytes: Some(bytes), departure: departure.clone(), deadline }, departure)
     }
@@ -88,7 +89,7 @@ impl Body for GuardedBody {
         let Some(bytes) = self.bytes.take() else {
             return Poll::Ready(None);
         };
-        let wanted = if Instant::now() < self.deadline { LEFT } else { WITHDRAWN };
+        let wanted = if self.deadline.is_over() { WITHDRAWN } else { LEFT };
         Poll::Ready(Some(match self.departure.decide(wanted) {
             LEFT => Ok(Frame::data(bytes)),
             _ => Err(Withdrawn),

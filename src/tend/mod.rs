@@ -1,7 +1,9 @@
 //! Tend: what has to be looked at now and then, whatever the loops do.
 //!
-//! Owns the slow loops: the accounting identity as metrics and `/state`, `Retry-After`s that other replicas were given, and
-//! retention. It moves no event.
+//! Owns the slow loops: the accounting identity as metrics and `/state`, `Retry-After`s that other replicas were given, who
+//! shares a rate, and retention. It moves no event.
+
+pub mod replicas;
 
 use crate::backoff;
 use crate::dispatch::{lock, target::Target};
@@ -105,6 +107,11 @@ pub async fn learn_standings(ledger: &Ledger, targets: &BTreeMap<String, Arc<Tar
     for standing in ledger.target_standings().await? {
         let Some(target) = targets.get(&standing.name) else { continue };
         *lock(&target.open_for) = standing.open_for;
+        // A replica that found it away may have died since: whoever gets answers says that it is back.
+        let now = Instant::now();
+        if standing.is_open && now.checked_sub(THROTTLES * 2).is_some_and(|lately| lock(&target.gate).was_up_since(lately)) {
+            ledger.breaker(&standing.name, false).await?;
+        }
         if let Some(Ok(wait)) = standing.hold.map(|hold| hold.to_std()) {
             lock(&target.gate).hold(Instant::now() + wait);
         }

@@ -7,14 +7,18 @@ mod cluster;
 mod dispatch;
 mod examples;
 mod harness;
+mod hot;
 mod killed;
 mod many;
 mod merchant;
 mod outage;
 mod outcomes;
+mod parked;
+mod rate;
 mod roles;
 mod service;
 mod shop;
+mod shutdown;
 #[path = "../support/mod.rs"]
 mod support;
 mod whole;

@@ -77,6 +77,8 @@ impl Shop {
             max_in_flight: self.settings.dispatch.max_in_flight,
             request_timeout: self.settings.dispatch.request_timeout,
             lease: self.settings.dispatch.lease,
+            verdicts: Arc::new(target::overrides(&self.settings)),
+            cut: CancellationToken::new(),
             wake: Arc::clone(&self.wake),
             outcomes: Arc::default(),
         };

@@ -55,6 +55,18 @@ fn what_is_needed_is_enough() {
     assert_eq!(target.headers.name_of(OwnHeader::TargetId), "x-api-target-id");
 }
 
+#[test]
+fn verdicts_are_named_by_codes_of_any_spelling_and_known_words() {
+    let file = scratch("verdicts.toml", "[verdicts]\nSomeNewCode = \"retry\"\n");
+    let environment = vec![("BWP_SYNC__VERDICTS__OTHERCODE".to_owned(), "refused".to_owned())];
+    let sources = Sources { file: Some(file), environment, ..flags(&["verdicts.Third=not_yet"]) };
+    let settings = Settings::load(&sources, Purpose::Run).unwrap().settings;
+    let words: Vec<(&str, &str)> = settings.verdicts.iter().map(|(code, word)| (code.as_str(), word.as_str())).collect();
+    assert_eq!(words, [("othercode", "refused"), ("somenewcode", "retry"), ("third", "not_yet")]);
+    let refusal = refused(&["verdicts.SomeCode=delivered"]);
+    assert!(refusal.contains("verdicts.somecode is \"delivered\"; it must be one of: unknown, "), "{refusal}");
+}
+
 /// `deny_unknown_fields` and the absence of serde defaults make the types and the file equal; here is what they cannot say.
 #[test]
 fn every_key_of_the_reference_has_a_comment_above_it() {

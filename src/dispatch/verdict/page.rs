@@ -12,8 +12,9 @@ This page is written by the program from the table it judges by (`src/dispatch/v
 a test keeps both the same. The first row that fits decides. Of several errors in one answer the
 most cautious verdict stands, in the order of the list below. A read changes nothing: where a
 mutation would be `unknown`, it is `retry`. The configuration may set another verdict for a single
-code or type; that touches only rows about an error without data. `Retry-After` is a floor whatever
-the verdict. A row marked *rest* catches what no row names; it is counted, so that it can be listed.
+code or type (`verdicts.CODE`); that touches only rows about an error without data. `Retry-After` is
+a floor whatever the verdict. A row marked *rest* catches what no row names; such a code is counted
+by its name (`bwp_sync_unlisted_errors_total`), so that it can be listed.
 
 ## The verdicts, most cautious first
 

@@ -183,7 +183,7 @@ fn the_code_that_the_table_knows_is_meant() {
 
 #[test]
 fn the_configuration_may_overrule_what_an_error_means_and_nothing_else() {
-    let overrides = Overrides::from([("BrandNewCode".to_owned(), NotYet)]);
+    let overrides = Overrides::from_iter([("brandnewCode".to_owned(), NotYet)]);
     let found = |status, json: &str| judge(UpdateOrder, &answered(UpdateOrder, status, json), &overrides).verdict;
     let plain = errors(&[("ValidationError", "BrandNewCode")]);
     assert_eq!(found(200, &plain), NotYet);

@@ -1,0 +1,147 @@
+//! An order that cannot be worked on rests, and stops no other.
+
+use crate::shop::{Shop, order};
+use crate::support::events::{Event, Kind};
+use crate::support::{PATIENCE, wait_until};
+use bwp_simulator::Options;
+use bwp_sync::ledger::claim::Claims;
+use bwp_sync::ledger::parking::MOST_TOUCHES;
+use bwp_sync::ledger::{ClaimRequest, Ledger};
+use bwp_sync::plan::{Lane, Next};
+use chrono::TimeDelta;
+use serde_json::json;
+use std::time::Duration;
+
+fn a_refund(order: &str) -> Event {
+    let data = json!({"order": {"id": order}, "refund": {"id": "RF-1"}, "state": "SUCCESS",
+        "total": {"amount": "5.00", "currency": "USD"}});
+    Event::new(Kind::Refund, order, data)
+}
+
+/// Two orders with something due, and nobody who works on them.
+async fn idle_shop() -> Shop {
+    let mut shop = Shop::open(Options::default(), &[]).await;
+    shop.stop().await;
+    for name in ["1001", "1002"] {
+        shop.simulator.seed_order(order(&format!("B-{name}"), name)).unwrap();
+    }
+    shop.take(&[a_refund("1001"), a_refund("1002")]).await;
+    shop
+}
+
+async fn run(shop: &Shop, statement: &'static str) {
+    sqlx::query(statement).execute(&shop.database.pool().await).await.unwrap();
+}
+
+async fn resting(shop: &Shop) -> i64 {
+    let statement = "SELECT count(*) FROM lane WHERE parked_until > now()";
+    sqlx::query_scalar(statement).fetch_one(&shop.database.pool().await).await.unwrap()
+}
+
+async fn ended(shop: &Shop, id: &str) {
+    wait_until("the order to be settled", PATIENCE, async || {
+        if shop.outcomes().await.contains_key(id) { Ok(()) } else { Err("no outcome".to_owned()) }
+    })
+    .await;
+}
+
+/// Claims as the dispatcher does, for a lease of a moment; `bad` is an order whose planning breaks.
+async fn claim(shop: &Shop, ledger: &Ledger, bad: Option<&str>) -> Claims {
+    let target = &bwp_sync::dispatch::target::targets(&shop.settings).unwrap()["default"];
+    let request = ClaimRequest { target: "default".into(), limit: 10, lease: Duration::from_millis(1) };
+    let decide = |lane: &mut Lane, now| {
+        let is_bad = |live: &bwp_sync::plan::lane::Live| Some(live.event.data.order().id()) == bad;
+        assert!(!lane.unsettled().any(is_bad), "planning breaks on purpose");
+        let turn = lane.turn(&target.rules, now);
+        if let Next::Send(draft) = &turn.next {
+            lane.begin(draft, now + TimeDelta::milliseconds(1));
+        }
+        turn
+    };
+    ledger.claim(&request, &shop.targets(), decide).await.unwrap()
+}
+
+#[tokio::test]
+async fn rows_that_cannot_be_read_stop_their_own_order_only() {
+    for broken in [
+        "UPDATE lane SET memo = '{\"intents\": 5}' WHERE id = (SELECT min(id) FROM lane)",
+        "INSERT INTO entity (lane, subject, doc) SELECT min(id), '\"Order\"', '5' FROM lane",
+    ] {
+        let mut shop = idle_shop().await;
+        run(&shop, broken).await;
+        shop.start();
+        ended(&shop, "1002").await;
+        wait_until("the other to rest", PATIENCE, async || if resting(&shop).await == 1 { Ok(()) } else { Err(String::new()) })
+            .await;
+        assert!(!shop.outcomes().await.contains_key("1001"));
+        // Repaired, it goes on.
+        run(&shop, "DELETE FROM entity WHERE doc = '5'").await;
+        run(&shop, "UPDATE lane SET memo = NULL, parked_until = NULL, next_at = now() WHERE parked_until IS NOT NULL").await;
+        ended(&shop, "1001").await;
+        shop.assert_clean().await;
+    }
+}
+
+#[tokio::test]
+async fn planning_that_breaks_stops_its_own_order_only() {
+    let mut shop = idle_shop().await;
+    let claims = claim(&shop, &shop.ledger, Some("1001")).await;
+    assert_eq!((claims.lanes.len(), claims.parked), (1, 1));
+    assert_eq!(resting(&shop).await, 1);
+    run(&shop, "UPDATE lane SET parked_until = NULL, next_at = now() WHERE parked_until IS NOT NULL").await;
+    shop.start();
+    shop.settled().await;
+    for id in ["1001", "1002"] {
+        assert_eq!(shop.outcome(id).await.0, "DELIVERED");
+    }
+    shop.assert_clean().await;
+}
+
+#[tokio::test]
+async fn an_order_that_keeps_killing_its_holders_rests() {
+    let mut shop = idle_shop().await;
+    for lease in 1..=MOST_TOUCHES {
+        let held = wait_until("both leases to end", PATIENCE, async || {
+            let claims = claim(&shop, &shop.ledger, None).await;
+            if claims.lanes.len() == 2 { Ok(claims) } else { Err(format!("{} lanes", claims.lanes.len())) }
+        })
+        .await;
+        // The holder is gone without a word.
+        drop(held);
+        assert_eq!(resting(&shop).await, 0, "after {lease} leases");
+    }
+    wait_until("both to rest", PATIENCE, async || {
+        claim(&shop, &shop.ledger, None).await;
+        if resting(&shop).await == 2 { Ok(()) } else { Err(String::new()) }
+    })
+    .await;
+    // What arrives meanwhile does not wake it.
+    shop.take(&[Event::new(Kind::Order, "o-1", json!({"order": {"id": "1001"}, "executionState": "STARTED"}))]).await;
+    assert_eq!(claim(&shop, &shop.ledger, None).await.looked_at, 0);
+    // Its time comes: it is read first, sent, settled, and no longer remembered for what it did.
+    run(&shop, "UPDATE lane SET parked_until = now(), next_at = now()").await;
+    shop.start();
+    shop.settled().await;
+    assert_eq!(shop.outcome("1001").await.0, "DELIVERED");
+    let touched: i64 = sqlx::query_scalar("SELECT count(*) FROM lane WHERE touches > 0 OR parked_until IS NOT NULL")
+        .fetch_one(&shop.database.pool().await)
+        .await
+        .unwrap();
+    assert_eq!(touched, 0);
+    shop.assert_clean().await;
+}
+
+#[tokio::test]
+async fn a_verdict_of_the_configuration_stands_in_place_of_the_tables() {
+    let shop = Shop::open(Options::default(), &["verdicts.InvalidReturnQuantity=not_yet"]).await;
+    shop.simulator.seed_order(order("B-1001", "1001")).unwrap();
+    let too_many = json!({"order": {"id": "1001"}, "return": {"id": "RMA-9"}, "state": "CREATED",
+        "lines": [{"line": {"id": "L-1"}, "quantity": 99}]});
+    shop.take(&[Event::new(Kind::Return, "r-9", too_many)]).await;
+    wait_until("it to be tried again instead of dying", PATIENCE, async || {
+        let totals = shop.ledger.totals().await.unwrap();
+        if totals.backlog.retrying == 1 { Ok(()) } else { Err(format!("{totals:?}")) }
+    })
+    .await;
+    shop.assert_clean().await;
+}
