@@ -8,6 +8,8 @@ use crate::world::{
 
 /// The identity of the tie among those that were seen.
 const TIE: u8 = 7;
+/// And that of the row that takes a name away.
+const PART: u8 = 6;
 
 /// What is to be recorded, by row.
 type Outcomes = [Option<Outcome>; ROWS];
@@ -28,11 +30,15 @@ impl World {
                 self.ledger.tally.duplicates += 1;
             }
             Record::Event(event) => self.insert(setup, event)?,
-            Record::Tie if has(self.ledger.seen, TIE) => self.ledger.tally.duplicates += 1,
-            Record::Tie => {
-                self.ledger.seen |= 1 << TIE;
-                self.record(Outcome { event: None, number: 1, status: Status::NothingToSend })?;
-                self.merge(setup);
+            Record::Tie | Record::Part => {
+                let identity = if record == Record::Tie { TIE } else { PART };
+                if has(self.ledger.seen, identity) {
+                    self.ledger.tally.duplicates += 1;
+                } else {
+                    self.ledger.seen |= 1 << identity;
+                    self.record(Outcome { event: None, number: 1, status: Status::NothingToSend })?;
+                    let _ = if record == Record::Tie { self.merge(setup) } else { self.part(setup) };
+                }
             }
             Record::Letter { event, number } => {
                 self.ledger.tally.duplicates += 1;
@@ -117,7 +123,7 @@ impl World {
     }
 
     fn begin(&mut self, lane: u8, no: u8, payments: u8) -> Option<u8> {
-        let order = |attempt: &Attempt| self.ledger.lane_of(attempt.lane);
+        let order = |attempt: &Attempt| self.ledger.order_of(attempt.lane);
         let others = self.attempts.iter().enumerate().filter_map(|(at, attempt)| Some((at, attempt.as_ref()?)));
         let is_two = others.into_iter().any(|(at, other)| order(other) == lane && self.is_in_flight(at as u8, other));
         if is_two {
@@ -140,35 +146,47 @@ impl World {
         }
     }
 
-    /// `ledger/settle.rs`: what came of it is written, if the lease still stands.
-    pub fn settle(&mut self, setup: &Setup, at: usize) -> Option<()> {
-        let mut holder = self.holders[at]?;
+    /// `ledger/settle.rs`: what came of it is written, if the lease still stands. Where the holder may go on, and nothing has arrived,
+    /// it is leased again in the same write.
+    pub fn settle(&mut self, setup: &Setup, at: u8, may_go_on: bool) -> Option<()> {
+        let mut holder = self.holders[usize::from(at)].take()?;
         let named = match holder.step {
             Step::Answered { named } => named,
-            Step::HalfSettled(outcomes) => {
-                self.record_all(&outcomes)?;
-                self.holders[at] = None;
-                return Some(());
-            }
+            Step::HalfSettled(outcomes) if !may_go_on => return self.record_all(&outcomes),
             _ => return None,
         };
-        self.holders[at] = None;
         let lane = &self.ledger.lanes[usize::from(holder.lane)];
         let is_number = lane.lease_no == holder.lease_no || setup.lacks(Broken::NoLeaseNumber);
         if !lane.is_leased || !is_number || lane.merged_into.is_some() {
-            return Some(());
+            return (!may_go_on).then_some(());
         }
+        let is_clean = !lane.is_dirty || setup.lacks(Broken::HoldsOnDirty);
         let turn = holder.view.turn(self, setup);
-        let due = match turn.next {
-            Next::Send { .. } | Next::Read => Due::Now,
-            Next::Rest(due) => due,
+        let release = match turn.next {
+            Next::Rest(_) if may_go_on => return None,
+            Next::Rest(due) => Release::Until(due),
+            Next::Send { .. } | Next::Read if !may_go_on => Release::Until(Due::Now),
+            Next::Send { .. } | Next::Read if !is_clean => return None,
+            Next::Send { no, payments } => {
+                let attempt = self.begin(holder.lane, no, payments)?;
+                holder.view.intents[0] = Some(Intent { attempt, stands: Stands::InFlight });
+                (holder.job, holder.step) = (Some(attempt), Step::Claimed);
+                Release::Lease
+            }
+            Next::Read => {
+                (holder.job, holder.step) = (None, Step::Reading);
+                Release::Lease
+            }
         };
-        let apart = self.write(setup, holder.lane, &holder.view, &turn, Release::Until(due))?;
-        if let Some(outcomes) = apart {
-            self.holders[at] = Some(Holder { step: Step::HalfSettled(outcomes), ..holder });
+        let apart = self.write(setup, holder.lane, &holder.view, &turn, release)?;
+        if may_go_on {
+            holder.lease_no += 1;
+            self.holders[usize::from(at)] = Some(holder);
+        } else if let Some(outcomes) = apart {
+            self.holders[usize::from(at)] = Some(Holder { step: Step::HalfSettled(outcomes), ..holder });
         }
-        if named && setup.tie == Tie::ByAnswer {
-            self.merge(setup);
+        if named && setup.tie == Tie::ByAnswer && self.merge(setup) && may_go_on {
+            self.holders[usize::from(at)] = None;
         }
         Some(())
     }
@@ -221,10 +239,11 @@ impl World {
     }
 
     /// `ledger/merge.rs`: the second lane goes into the first, and what either had in flight has to be read.
-    fn merge(&mut self, setup: &Setup) {
+    /// Tells whether they were two.
+    fn merge(&mut self, setup: &Setup) -> bool {
         let [keep, gone] = &mut self.ledger.lanes;
         if gone.merged_into.is_some() {
-            return;
+            return false;
         }
         if !setup.lacks(Broken::MergeForgetsFlight) {
             let both = keep.intents.into_iter().chain(gone.intents).flatten();
@@ -244,5 +263,25 @@ impl World {
         (gone.due, gone.merged_into, gone.intents) = (Due::Never, Some(0), [None; 2]);
         (gone.held, gone.folded) = (0, 0);
         self.ledger.work.iter_mut().flatten().for_each(|row| row.lane = 0);
+        true
+    }
+
+    /// `ledger/merge.rs`: a name is taken from the first lane, with its events, but for those of which something is in flight or
+    /// unknown.
+    fn part(&mut self, setup: &Setup) -> bool {
+        self.ledger.is_parted = true;
+        let stays = |intent: &Intent| intent.stands == Stands::InFlight || !setup.lacks(Broken::PartTakesUnknown);
+        let open = self.ledger.lanes[0].intents.into_iter().flatten().filter(stays);
+        let open = open.filter_map(|intent| self.attempt(intent.attempt)).fold(0, |bits, attempt| bits | 1_u8 << attempt.no);
+        for (no, row) in self.ledger.work.iter_mut().enumerate() {
+            if let Some(row) = row.as_mut().filter(|row| setup.names[usize::from(row.event)] == 0 && !has(open, no as u8)) {
+                row.lane = 1;
+            }
+        }
+        self.wake(1);
+        if !setup.lacks(Broken::PartLeavesClean) {
+            self.wake(0);
+        }
+        true
     }
 }

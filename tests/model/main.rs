@@ -47,6 +47,7 @@ fn one_order() -> Setup {
     Setup {
         records: vec![Record::Event(0), Record::Event(1)],
         names: [0, 0, 1],
+        things: [0, 0, 1],
         tie: Tie::ByRecord,
         faults: vec![Fault::Crash, Fault::Slow, Fault::Reset, Fault::Unclear, Fault::Refusal, Fault::NotSent, Fault::ReadFails],
         faults_in_all: 3,
@@ -62,6 +63,7 @@ fn two_names() -> Setup {
     Setup {
         records: vec![Record::Event(0), Record::Event(1), Record::Tie],
         names: [0, 1, 1],
+        things: [0, 1, 1],
         faults: vec![Fault::Crash, Fault::Slow, Fault::Reset],
         faults_in_all: 1,
         ..one_order()
@@ -71,6 +73,17 @@ fn two_names() -> Setup {
 /// The same, where an answer of Buy with Prime tells it.
 fn two_names_by_answer() -> Setup {
     Setup { records: vec![Record::Event(0), Record::Event(1)], tie: Tie::ByAnswer, ..two_names() }
+}
+
+/// One name with two events of different things, and a row that takes the name from its order.
+fn name_taken() -> Setup {
+    Setup {
+        records: vec![Record::Event(0), Record::Event(1), Record::Part],
+        things: [0, 1, 2],
+        faults: vec![Fault::Crash, Fault::Slow, Fault::Reset, Fault::Unclear],
+        faults_in_all: 1,
+        ..one_order()
+    }
 }
 
 /// One event that is refused, and retried by its letter, twice put back; two replicas publish.
@@ -124,6 +137,11 @@ fn dead_letters_are_retried_and_outcomes_published_right() {
 #[test]
 fn records_that_come_again_change_nothing() {
     holds("intake", intake(), &[CRASH, REREAD, TWICE, DONE], 10);
+}
+
+#[test]
+fn a_name_that_is_taken_from_its_order_is_kept_right() {
+    holds("a name taken", name_taken(), &[CRASH, LOST, LATE_REQUEST, LATE_SETTLE, DONE], 10);
 }
 
 /// Minutes, and for a change of the protocol: `cargo test --test model -- --ignored --nocapture`.
@@ -204,4 +222,19 @@ fn a_dirty_flag_ignored_at_release_is_caught() {
 #[test]
 fn a_letter_that_retries_whatever_outcome_is_caught() {
     is_caught(Broken::AnyLetterRetries, &letters(), &[RETRIED_ONCE]);
+}
+
+#[test]
+fn a_holder_that_goes_on_with_a_dirty_lane_is_caught() {
+    is_caught(Broken::HoldsOnDirty, &one_order(), &[AUDIT, NOT_STUCK]);
+}
+
+#[test]
+fn unknown_events_that_go_with_their_name_are_caught() {
+    is_caught(Broken::PartTakesUnknown, &name_taken(), &[AUDIT, NOT_BLIND, APPLIED_ONCE]);
+}
+
+#[test]
+fn a_name_taken_from_a_lane_that_stays_clean_is_caught() {
+    is_caught(Broken::PartLeavesClean, &name_taken(), &[AUDIT, NOT_BLIND, APPLIED_ONCE]);
 }

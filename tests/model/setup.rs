@@ -22,6 +22,8 @@ pub enum Record {
     Event(u8),
     /// A row of the alias table that ties both names.
     Tie,
+    /// A row of the alias table by which the first name leads to the second lane from now on.
+    Part,
     /// A dead letter, put back with the id of its outcome.
     Letter {
         /// The event.
@@ -94,6 +96,12 @@ pub enum Broken {
     DuplicatesTaken,
     /// What arrived while the lane was leased does not make it due when it is released.
     DirtyIgnored,
+    /// A holder takes its next turn without a claim although something has arrived since it loaded the lane.
+    HoldsOnDirty,
+    /// Events of which it is not known what became of them go with their name.
+    PartTakesUnknown,
+    /// A lane that a name is taken from does not become dirty.
+    PartLeavesClean,
     /// A dead letter is a retry whichever outcome it names.
     AnyLetterRetries,
 }
@@ -103,8 +111,10 @@ pub enum Broken {
 pub struct Setup {
     /// What stands on Kafka at the beginning.
     pub records: Vec<Record>,
-    /// The name of the order in each event. Each name's events are snapshots of one thing, the later ones newer.
+    /// The name of the order in each event.
     pub names: [u8; EVENTS],
+    /// The thing that each event is a snapshot of: the later ones are newer.
+    pub things: [u8; EVENTS],
     /// How the two names become one order.
     pub tie: Tie,
     /// What may go wrong.
@@ -130,7 +140,7 @@ impl Setup {
 
     /// The events that are snapshots of the same thing, as bits.
     pub fn thing(&self, event: u8) -> u8 {
-        let same = |other: &usize| self.names[*other] == self.names[usize::from(event)];
+        let same = |other: &usize| self.things[*other] == self.things[usize::from(event)];
         (0..EVENTS).filter(same).fold(0, |bits, other| bits | 1 << other)
     }
 

@@ -19,6 +19,7 @@ pub enum Action {
     Read(u8),
     ReadFails(u8),
     Settle(u8),
+    SettleAndGoOn(u8),
     Crash(u8),
     Deadline(u8),
     Quiet(u8),
@@ -40,7 +41,7 @@ pub fn all(world: &World, actions: &mut Vec<Action>) {
             Step::Claimed => actions.extend([Action::Send(at), Action::NotSent(at)]),
             Step::Sent => actions.extend([Action::Hear(at), Action::NoAnswer(at)]),
             Step::Reading => actions.extend([Action::Read(at), Action::ReadFails(at)]),
-            Step::Answered { .. } | Step::HalfSettled(_) => actions.push(Action::Settle(at)),
+            Step::Answered { .. } | Step::HalfSettled(_) => actions.extend([Action::Settle(at), Action::SettleAndGoOn(at)]),
         }
         actions.push(Action::Crash(at));
     }
@@ -95,7 +96,8 @@ impl World {
                 self.suffer(setup, Fault::ReadFails)?;
                 self.put(at, Holder { step: Step::Answered { named: false }, ..holder })
             }
-            Action::Settle(at) => self.settle(setup, usize::from(at)),
+            Action::Settle(at) => self.settle(setup, at, false),
+            Action::SettleAndGoOn(at) => self.settle(setup, at, true),
             Action::Crash(at) => {
                 self.suffer(setup, Fault::Crash)?;
                 self.holders[usize::from(at)].take().map(drop)

@@ -151,6 +151,8 @@ pub struct Ledger {
     pub tally: Tally,
     pub cursor: u8,
     pub outbox: Option<u8>,
+    /// Whether the first name leads to the second lane.
+    pub is_parted: bool,
 }
 
 /// A lane as its holder has it in memory.
@@ -349,6 +351,12 @@ impl World {
 impl Ledger {
     /// The lane that a name leads to.
     pub fn lane_of(&self, name: u8) -> u8 {
-        self.lanes[usize::from(name)].merged_into.unwrap_or(name)
+        let lane = if self.is_parted { 1 } else { name };
+        self.order_of(lane)
+    }
+
+    /// The lane that a lane is by now.
+    pub fn order_of(&self, lane: u8) -> u8 {
+        self.lanes[usize::from(lane)].merged_into.unwrap_or(lane)
     }
 }
