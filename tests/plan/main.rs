@@ -1,8 +1,10 @@
 //! The planner's rules, each as a table of events and what becomes of them: no I/O, no clock.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod already_so;
 mod answers;
 mod budgets;
+mod comparison;
 mod documents;
 mod joining;
 mod orders;
