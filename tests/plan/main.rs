@@ -8,6 +8,7 @@ mod comparison;
 mod documents;
 mod joining;
 mod orders;
+mod outage;
 mod properties;
 mod refunds;
 mod returns;
