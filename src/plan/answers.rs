@@ -188,6 +188,9 @@ impl Lane {
                     self.bury_part(&part, &Reason::new(Class::Refused, "UNVERIFIABLE", message));
                 }
                 Shown::No | Shown::Partly | Shown::Unverifiable => {
+                    if shows == Shown::Partly {
+                        self.mark(&part, |progress| progress.partly = true);
+                    }
                     self.apply_so_far(&part, view, asked_at);
                     self.try_again(&part, &intent.stands, joined, view);
                 }

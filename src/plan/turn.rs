@@ -118,6 +118,9 @@ impl Lane {
             return (Status::Confirmed, remark(no, survey));
         }
         let held = survey.found.values().find(|found| found.known.all_holders().contains(&no));
+        if held.is_some() && live.progress.partly {
+            return (Status::Confirmed, remark(no, survey));
+        }
         match held.map(|found| &found.plan) {
             Some(Plan::Done { note, .. }) => (Status::NothingToSend, Some(note.clone())),
             Some(_) => (Status::NothingToSend, Some(Reason::nothing("ALREADY_HELD", "Buy with Prime already holds its part"))),

@@ -6,6 +6,7 @@ mod answers;
 mod budgets;
 mod comparison;
 mod documents;
+mod in_flight;
 mod joining;
 mod orders;
 mod outage;
