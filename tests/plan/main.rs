@@ -8,6 +8,7 @@ mod comparison;
 mod documents;
 mod in_flight;
 mod joining;
+mod limits;
 mod orders;
 mod outage;
 mod properties;
