@@ -199,7 +199,7 @@ fn wish(kind: u8, mask: u16, n: u32) -> Wish {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn what_differs_in_a_member_that_was_asked_is_never_already_so(kind in 0_u8..4, mask in 0_u16..4096, n in 1_u32..1000, which: prop::sample::Index, by_removal: bool) {
