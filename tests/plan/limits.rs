@@ -119,7 +119,8 @@ fn the_parts_of_a_joined_mutation_are_read_and_settled_one_by_one() {
         };
         json!({"id": "322-A", "refunds": {"details": ids.iter().map(one).collect::<Vec<_>>()}})
     };
-    let cases: [(&str, &[&str], [&str; 3], &[&str]); 9] = [
+    type Case = (&'static str, &'static [&'static str], [&'static str; 3], &'static [&'static str]);
+    let cases: [Case; 9] = [
         ("refused", &[], ["DELIVERED 2", "DEAD Bad 2", "DELIVERED 2"], &["A", "B", "C"]),
         ("refused", &["A", "B", "C"], ["CONFIRMED 1", "CONFIRMED 1", "CONFIRMED 1"], &[]),
         ("refused", &["A", "C"], ["CONFIRMED 1", "DEAD Bad 2", "CONFIRMED 1"], &["B"]),
