@@ -210,6 +210,30 @@ fn a_refund_in_flight_and_what_arrives_meanwhile() {
     }
 }
 
+/// What arrives is judged by what BwP holds once what is in flight is known, not by what it held before.
+#[test]
+fn what_arrives_meanwhile_is_judged_afterwards() {
+    // What became of the second of two, how it ends, how a third ends that says the same as the first.
+    for (fate, second_ends, third_ends) in [
+        (Fate::Accepted, "DELIVERED 1", "DEAD INVALID_TRANSITION 0"),
+        (Fate::Refused, "DEAD Bad 1", "NOTHING_TO_SEND 0"),
+        (Fate::Postponed, "SUPERSEDED 1", "NOTHING_TO_SEND 0"),
+        (Fate::Withdrawn, "SUPERSEDED 0", "NOTHING_TO_SEND 0"),
+    ] {
+        let mut bench = Bench::new();
+        bench.event("refund", refund(1, "PARTIAL", "1.00", &["a"]));
+        bench.sends();
+        let second = bench.event("refund", refund(2, "SUCCESS", "2.00", &["a", "b"]));
+        bench.begin();
+        let third = bench.event("refund", refund(3, "PARTIAL", "1.00", &["a"]));
+        bench.rests();
+        assert_eq!((bench.status(second), bench.status(third)), (None, None), "{fate:?}");
+        happens(&mut bench, fate);
+        assert!(bench.play().is_empty(), "{fate:?}");
+        assert_eq!((ends(&bench, second).as_str(), ends(&bench, third).as_str()), (second_ends, third_ends), "{fate:?}");
+    }
+}
+
 /// Of a joined mutation, a refund and the creation of a return, a newer snapshot of the return arrives: it is completed.
 #[test]
 fn a_joined_mutation_in_flight_and_a_newer_snapshot_of_one_part() {
