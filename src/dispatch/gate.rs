@@ -84,11 +84,11 @@ impl Gate {
             self.breaker = Breaker::Probing;
         }
         let limit = match self.breaker {
-            Breaker::Closed { .. } => self.limit as usize,
+            Breaker::Closed { .. } => (self.limit as usize).max(1),
             Breaker::Probing => 1,
             Breaker::Open { .. } => 0,
         };
-        limit.max(usize::from(!self.is_open())).saturating_sub(self.in_flight).min(self.refill(now))
+        limit.saturating_sub(self.in_flight).min(self.refill(now))
     }
 
     fn refill(&mut self, now: Instant) -> usize {
@@ -158,9 +158,9 @@ impl Gate {
         self.up_at.is_some_and(|at| at >= moment)
     }
 
-    /// Whether the breaker keeps calls away.
+    /// Whether the breaker keeps calls away, all but the probe that may be on its way: it closes only by an answer with sense.
     pub fn is_open(&self) -> bool {
-        matches!(self.breaker, Breaker::Open { .. })
+        !matches!(self.breaker, Breaker::Closed { .. })
     }
 
     /// The adaptive limit, as it is now.

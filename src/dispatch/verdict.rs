@@ -253,6 +253,8 @@ fn error_judged(fact: Fact<'_>, error: &GraphError, overrides: &Overrides) -> Ju
     let judgement = ruled(fact, shown, error.message.clone());
     match overrides.get(code).or_else(|| overrides.get(error_type)) {
         Some(verdict) if table::row(fact).speaks_of_errors() => {
+            // No error is an order: what is taken to be done is read.
+            let verdict = if verdict == Verdict::Delivered { Verdict::CheckState } else { verdict };
             Judgement { verdict: for_operation(fact.operation, verdict), listed: true, ..judgement }
         }
         _ => judgement,

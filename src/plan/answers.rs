@@ -1,13 +1,13 @@
 //! What an answer, or the lack of one, makes of a lane.
 
-use super::compare::{Shown, shown};
+use super::compare::{Shown, so_far};
 use super::effect::Effect;
 use super::lane::{Absent, Draft, Intent, Lane, Part, Progress, Stands, Unread};
 use super::outcome::{Class, Reason};
 use super::rank::EventNo;
 use super::step::{Plan, Question, Rules};
 use super::subject::Subject;
-use super::thing::{Check, Known, RefundHeld};
+use super::thing::{Check, Known};
 use super::turn::settling;
 use crate::event::AliasKind;
 use crate::prime::view::OrderView;
@@ -163,9 +163,7 @@ impl Lane {
             && asked_at < intent.ended_at + settling(intent.mutation, rules);
         let (mut open, mut closed) = (Vec::new(), Vec::new());
         for part in std::mem::take(&mut intent.parts) {
-            let subject = self.canonical(&part.subject);
-            let bwp_id = subject.name().and_then(|name| self.names.resolve(subject.kind(), name)).map(str::to_owned);
-            let shows = shown(&part.effect, &subject, self.refund(&subject), bwp_id.as_deref(), view);
+            let shows = self.shows(&part, view);
             self.note_sent(&part);
             match shows {
                 // A late request may still apply: a later read tells.
@@ -177,13 +175,25 @@ impl Lane {
                     self.apply(&part, asked_at);
                     self.mark(&part, |progress| progress.confirmed = true);
                 }
+                Shown::Taken => {
+                    // What else differs follows from what the read teaches.
+                    self.apply(&part, asked_at);
+                    self.mark(&part, |progress| progress.confirmed = true);
+                    self.go_alone(&part, joined);
+                }
                 Shown::Unverifiable if !matches!(intent.stands, Stands::NotFound { .. }) => {
                     self.doubt(&part);
                     let message = "neither the payments nor the total at Buy with Prime tell whether the last mutation was applied; \
                                    compare the refund by hand";
                     self.bury_part(&part, &Reason::new(Class::Refused, "UNVERIFIABLE", message));
                 }
-                Shown::No | Shown::Partly | Shown::Unverifiable => self.try_again(&part, &intent.stands, joined, view),
+                Shown::No | Shown::Partly | Shown::Unverifiable => {
+                    if shows == Shown::Partly {
+                        self.mark(&part, |progress| progress.partly = true);
+                    }
+                    self.apply_so_far(&part, view, asked_at);
+                    self.try_again(&part, &intent.stands, joined, view);
+                }
             }
             closed.push(part);
         }
@@ -191,6 +201,18 @@ impl Lane {
         if !open.is_empty() {
             intent.parts = open;
             self.memo.intents.push(intent);
+        }
+    }
+
+    /// What of a part is so already: only the rest is sent.
+    fn apply_so_far(&mut self, part: &Part, view: &OrderView, now: DateTime<Utc>) {
+        let subject = self.canonical(&part.subject);
+        let paid = self.paid(part, view);
+        if let Known::Refund { held, .. } = &mut self.thing(subject.clone()).known {
+            held.payments.extend(paid);
+        }
+        if let Some(so) = so_far(&part.effect, view) {
+            so.apply(&subject, &mut self.things, now);
         }
     }
 
@@ -205,6 +227,10 @@ impl Lane {
         if let (Some(reason), false) = (final_reason, joined) {
             return self.bury_part(part, reason);
         }
+        self.go_alone(part, joined);
+    }
+
+    fn go_alone(&mut self, part: &Part, joined: bool) {
         let subject = self.canonical(&part.subject);
         self.thing(subject).pace.solo |= joined;
     }
@@ -229,13 +255,6 @@ impl Lane {
                     live.progress.refused.push((subject.clone(), check.reason.clone()));
                 }
             }
-        }
-    }
-
-    fn refund(&self, subject: &Subject) -> Option<&RefundHeld> {
-        match &self.things.get(subject)?.known {
-            Known::Refund { held, .. } => Some(held),
-            _ => None,
         }
     }
 

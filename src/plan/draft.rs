@@ -9,8 +9,11 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
-/// The most entries of one mutation: a bound on its size, far above what one order has.
+/// The most entries of one mutation, and the most bytes of them together: Buy with Prime states no limit of its lists, so these are
+/// far above what an order usually has, and far below what gateways take. The rest follows in the next mutation. One entry alone
+/// goes whatever its size.
 const MOST_ENTRIES: usize = 100;
+const MOST_BYTES: usize = 256 * 1024;
 
 /// An entry that could go now.
 struct Ready<'a> {
@@ -36,7 +39,7 @@ pub fn next(lane: &Lane, survey: &Survey, rules: &Rules, now: DateTime<Utc>) -> 
             })
             .collect(),
     };
-    let chosen = &chosen[..chosen.len().min(MOST_ENTRIES)];
+    let chosen = fitting(chosen);
     let first = head.senders.first().and_then(|no| lane.events.get(no));
     let identifier = lane.order_identifier(first, &rules.alias_types);
     let entries = chosen.iter().filter_map(|ready| match &ready.found.plan {
@@ -51,6 +54,48 @@ pub fn next(lane: &Lane, survey: &Survey, rules: &Rules, now: DateTime<Utc>) -> 
         _ => None,
     });
     Some(Draft { mutation, parts: parts.collect(), variables })
+}
+
+/// The first of them that fit into one mutation together. Buy with Prime refuses a request that names one refund or one alias of
+/// refunds twice, and says nothing of a package that `updateOrder` names twice: the second of such waits for the next mutation.
+fn fitting<'a, 'b>(chosen: Vec<&'b Ready<'a>>) -> Vec<&'b Ready<'a>> {
+    let (mut fitting, mut bytes, mut named) = (Vec::new(), 0, BTreeSet::new());
+    for ready in chosen {
+        let Plan::Send { mutation, entry, .. } = &ready.found.plan else { continue };
+        let names = names(*mutation, entry);
+        if names.iter().any(|name| named.contains(name)) {
+            continue;
+        }
+        bytes += size(entry);
+        if !fitting.is_empty() && (fitting.len() >= MOST_ENTRIES || bytes > MOST_BYTES) {
+            break;
+        }
+        named.extend(names);
+        fitting.push(ready);
+    }
+    fitting
+}
+
+/// What may be named only once in a mutation. The same package several times is how the sandbox splits it.
+fn names(mutation: Mutation, entry: &Entry) -> Vec<String> {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    match entry {
+        Entry::Refund(item) => {
+            let aliases = item["aliases"].as_array().into_iter().flatten().filter_map(|alias| text(&alias["aliasId"]));
+            aliases.map(|id| format!("alias {id}")).chain(text(&item["id"]).map(|id| format!("refund {id}"))).collect()
+        }
+        Entry::Package(item) if mutation == Mutation::UpdateOrder => {
+            text(&item["id"]).map(|id| format!("package {id}")).into_iter().collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn size(entry: &Entry) -> usize {
+    match entry {
+        Entry::Order(fields) => fields.values().map(|value| value.to_string().len()).sum(),
+        Entry::LineItem(item) | Entry::Return(item) | Entry::Refund(item) | Entry::Package(item) => item.to_string().len(),
+    }
 }
 
 fn mutation_of(found: &Found) -> Option<Mutation> {

@@ -64,6 +64,9 @@ pub struct Progress {
     pub delivered: bool,
     /// Whether a read showed a part of it, after a send or a refusal.
     pub confirmed: bool,
+    /// Whether a read showed some of what was sent for it, but not all: that is enough where nothing of the rest is wanted any more.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub partly: bool,
     /// The things for which it was refused or contradicts, with the first reason.
     pub refused: Vec<(Subject, Reason)>,
 }

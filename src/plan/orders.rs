@@ -3,14 +3,18 @@
 use super::effect::{Effect, LineEffect, OrderEffect, PackageEffect};
 use super::json;
 use super::outcome::Reason;
-use super::rank::Ranked;
+use super::rank::{EventNo, Ranked};
 use super::step::{Context, Entry, Mutation, Plan};
 use super::subject::Name;
 use super::thing::{LineHeld, OrderHeld, PackageHeld, PaymentHeld};
 use super::wanted::{LineWanted, Member, Members, OrderWanted, PackageWanted};
 use crate::event::{Alias, AliasKind, Payment};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The API's limits of aliases and links of one order.
+const MOST_ALIASES: usize = 5;
+const MOST_LINKS: usize = 5;
 
 /// What is to be done for the order itself.
 pub fn plan_order(context: &Context, order_id: Option<&str>, wanted: &OrderWanted, held: &OrderHeld) -> Plan {
@@ -19,7 +23,10 @@ pub fn plan_order(context: &Context, order_id: Option<&str>, wanted: &OrderWante
     let is_held = |alias: &Alias| {
         held.aliases.contains(alias) || order_id.is_some_and(|id| context.names.holds(AliasKind::Order, alias, id))
     };
-    let aliases: Vec<Alias> = wanted.aliases.iter().map(|alias| alias.value.clone()).filter(|alias| !is_held(alias)).collect();
+    let aliases = match fitting(&wanted.aliases, is_held, MOST_ALIASES.saturating_sub(held.aliases.len())) {
+        Ok(aliases) => aliases,
+        Err(events) => return surplus("TOO_MANY_ALIASES", "aliases", MOST_ALIASES, events),
+    };
     if !aliases.is_empty() {
         news.add(Member::Aliases, "aliases", json::aliases(&aliases));
         effect.aliases = aliases;
@@ -40,7 +47,10 @@ pub fn plan_order(context: &Context, order_id: Option<&str>, wanted: &OrderWante
         news.add(Member::Discount, "discounts", json::discount(discount));
         effect.discount = Some(discount.clone());
     }
-    let links: Vec<_> = wanted.links.iter().map(|link| link.value.clone()).filter(|link| !held.links.contains(link)).collect();
+    let links = match fitting(&wanted.links, |link| held.links.contains(link), MOST_LINKS.saturating_sub(held.links.len())) {
+        Ok(links) => links,
+        Err(events) => return surplus("TOO_MANY_LINKS", "links", MOST_LINKS, events),
+    };
     if !links.is_empty() {
         let list: Vec<Value> =
             links.iter().map(|link| json!({"destinationType": link.destination.as_str(), "url": link.url})).collect();
@@ -52,6 +62,20 @@ pub fn plan_order(context: &Context, order_id: Option<&str>, wanted: &OrderWante
         effect.payments = sent;
     }
     news.plan(Effect::Order(effect), Entry::Order)
+}
+
+/// The entries that are not held, oldest first, as many as there is room for; or the events that bring the rest, which no mutation
+/// could write: entries cannot be taken away.
+fn fitting<T: Clone>(wanted: &[Ranked<T>], is_held: impl Fn(&T) -> bool, room: usize) -> Result<Vec<T>, BTreeSet<EventNo>> {
+    let mut new: Vec<&Ranked<T>> = wanted.iter().filter(|entry| !is_held(&entry.value)).collect();
+    new.sort_by_key(|entry| entry.rank.arrival);
+    let over: BTreeSet<EventNo> = new.iter().skip(room).filter_map(|entry| entry.holder).collect();
+    if over.is_empty() { Ok(new.into_iter().take(room).map(|entry| entry.value.clone()).collect()) } else { Err(over) }
+}
+
+fn surplus(code: &str, member: &str, most: usize, events: BTreeSet<EventNo>) -> Plan {
+    let message = format!("with those before them the order would have more than {most} {member}, and none can be taken away");
+    Plan::Surplus { reason: Reason::contradiction(code, message).at(format!("/data/{member}")), events }
 }
 
 /// What is to be done for a line item.

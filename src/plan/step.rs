@@ -3,6 +3,7 @@
 use super::effect::Effect;
 use super::names::Names;
 use super::outcome::Reason;
+use super::rank::EventNo;
 use super::subject::{AliasTypes, Name, Need, Subject};
 use super::wanted::Members;
 use crate::event::{AliasKind, Line, Reference};
@@ -12,6 +13,7 @@ pub use crate::config::{Coalesce, Environment, ReadFirst};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 
 /// What planning takes from the configuration.
 #[derive(Debug, Clone, PartialEq)]
@@ -200,5 +202,12 @@ pub enum Plan {
         reason: Reason,
         /// The members at fault.
         members: Members,
+    },
+    /// More than the thing can take: these snapshots are at fault, and the others go on without them.
+    Surplus {
+        /// What is too much.
+        reason: Reason,
+        /// The snapshots that bring what does not fit beside earlier ones.
+        events: BTreeSet<EventNo>,
     },
 }

@@ -117,7 +117,7 @@ impl Lane {
                     pending if pending.is_empty() => holders,
                     pending => pending,
                 },
-                Plan::Wait { .. } | Plan::Look { .. } | Plan::Later { .. } | Plan::Dead { .. } => holders,
+                Plan::Wait { .. } | Plan::Look { .. } | Plan::Later { .. } | Plan::Dead { .. } | Plan::Surplus { .. } => holders,
             };
             found.insert(subject, Found { known, plan, pending });
         }

@@ -62,9 +62,14 @@ impl Lane {
     /// Takes out of the running what contradicts what is known. Tells whether anything changed.
     fn bury(&mut self, survey: &Survey) -> bool {
         for (subject, found) in &survey.found {
-            let Plan::Dead { reason, members } = &found.plan else { continue };
-            let holders = found.known.holders(members);
-            let victims = if holders.is_empty() { found.known.all_holders() } else { holders };
+            let (reason, victims) = match &found.plan {
+                Plan::Dead { reason, members } => match found.known.holders(members) {
+                    holders if holders.is_empty() => (reason, found.known.all_holders()),
+                    holders => (reason, holders),
+                },
+                Plan::Surplus { reason, events } => (reason, events.clone()),
+                _ => continue,
+            };
             for no in &victims {
                 if let Some(live) = self.events.get_mut(no) {
                     live.progress.refused.push((subject.clone(), reason.clone()));
@@ -118,6 +123,9 @@ impl Lane {
             return (Status::Confirmed, remark(no, survey));
         }
         let held = survey.found.values().find(|found| found.known.all_holders().contains(&no));
+        if held.is_some() && live.progress.partly {
+            return (Status::Confirmed, remark(no, survey));
+        }
         match held.map(|found| &found.plan) {
             Some(Plan::Done { note, .. }) => (Status::NothingToSend, Some(note.clone())),
             Some(_) => (Status::NothingToSend, Some(Reason::nothing("ALREADY_HELD", "Buy with Prime already holds its part"))),

@@ -1,17 +1,26 @@
-//! The planner's rules, each as a table of events and what becomes of them: no I/O, no clock.
+//! The planner's rules, and the other pure decisions, as tables of what happens and what becomes of it, and as properties: no I/O,
+//! no clock.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod already_so;
 mod answers;
 mod budgets;
+mod comparison;
 mod documents;
+mod in_flight;
 mod joining;
+mod limits;
+mod offsets;
 mod orders;
+mod outage;
+mod pacing;
 mod properties;
 mod read_first;
 mod refunds;
 mod returns;
 mod shipments;
 mod snapshots;
+mod verdicts;
 
 use bwp_sync::config::{Coalesce, Environment, ReadFirst};
 use bwp_sync::event::{self, Alias, AliasKind, Reading};
