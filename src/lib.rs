@@ -4,6 +4,7 @@
 pub mod backoff;
 pub mod cli;
 pub mod config;
+pub mod crash;
 pub mod dispatch;
 pub mod event;
 pub mod ingest;

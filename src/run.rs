@@ -13,6 +13,7 @@ use crate::ops::metrics;
 use crate::ops::state::StateBoard;
 use crate::publish::{self, PublishSettings};
 use crate::{backoff, tend};
+use fail::fail_point;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -112,10 +113,13 @@ pub async fn run(
     };
     stop.cancel();
     health.stop();
+    fail_point!("drain-begins");
     tracing::info!("stopping: nothing new is taken, calls in flight are finished");
     let drain = async {
         loops.all_ended().await;
+        fail_point!("drain-ended");
         ledger.close().await;
+        fail_point!("drain-closed");
     };
     let drained = tokio::select! {
         () = drain => true,
@@ -232,6 +236,7 @@ async fn hand_out(settings: PublishSettings, outbox: LedgerOutbox, wake: Arc<Not
     if let Err(error) = outbox.ledger.release_outbox(outbox.holder).await {
         tracing::debug!(%error, "the outbox could not be handed over");
     }
+    fail_point!("drain-released");
     pulse.done();
 }
 

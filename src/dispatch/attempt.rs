@@ -62,6 +62,7 @@ pub async fn attempt(dispatcher: &Dispatcher, mut claimed: Claimed) -> Settlemen
     }
     apply::apply(&mut claimed.lane, &claimed.next, &exchange, &judgement, &moment);
     let turn = claimed.lane.turn(&rules, now);
+    fail_point!("attempt-applied");
     let release = match &turn.next {
         Next::Send(_) | Next::Read { .. } => Release::Now,
         Next::Rest { until: Some(at) } => Release::At(*at),

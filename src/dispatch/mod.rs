@@ -28,6 +28,7 @@ use crate::ledger::{ClaimRequest, Claimed, Ledger, LedgerError, Targets};
 use crate::ops::lifecycle::Health;
 use crate::plan::{Lane, Next};
 use chrono::{DateTime, TimeDelta, Utc};
+use fail::fail_point;
 use settling::Settler;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -81,9 +82,12 @@ impl Dispatcher {
                 attempts.spawn(async move {
                     // There is one for each: no more is claimed than there are free slots.
                     let slot = slots.acquire_owned().await;
+                    fail_point!("attempt-admitted");
                     let settlement = attempt::attempt(&dispatcher, claimed).await;
                     drop(slot);
+                    fail_point!("settle-hands-over");
                     settler.hand_over(settlement).await;
+                    fail_point!("settle-handed-over");
                 });
             }
             let pause = match error {
@@ -104,8 +108,10 @@ impl Dispatcher {
         }
         attempts.close();
         attempts.wait().await;
+        fail_point!("drain-attempted");
         drop(settler);
         settling.await.unwrap_or_else(|error| tracing::error!(%error, "the settling loop ended badly"));
+        fail_point!("drain-settled");
         pulse.done();
     }
 
@@ -142,6 +148,7 @@ impl Dispatcher {
         };
         let claims = self.ledger.claim(&request, &self.alias_types, decide).await?;
         settling::report(&claims.finals, &self.outcomes);
+        fail_point!("claim-reported");
         claims.lanes.iter().for_each(|_| lock(&target.gate).begin());
         if claims.looked_at == limit {
             self.wake.notify_one();

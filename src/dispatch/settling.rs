@@ -6,6 +6,7 @@ use crate::ledger::finals::FinalRow;
 use crate::ledger::settle::{Release, Settlement};
 use crate::ops::lifecycle::Health;
 use crate::ops::metrics;
+use fail::fail_point;
 use std::time::Instant;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
@@ -42,6 +43,7 @@ async fn settle(dispatcher: Dispatcher, mut receiver: mpsc::Receiver<Settlement>
         }
         pulse.tick();
         if !group.is_empty() {
+            fail_point!("settle-gathered");
             write(&dispatcher, &mut group, &pulse).await;
             group.clear();
         }
@@ -62,6 +64,7 @@ async fn write(dispatcher: &Dispatcher, group: &mut [Settlement], pulse: &crate:
         match now {
             Ok(done) => {
                 report(&done.finals, &dispatcher.outcomes);
+                fail_point!("settle-reported");
                 metrics::STALE_SETTLES.add(&[], done.stale as u64);
                 if group.iter().any(|settlement| settlement.release == Release::Now) {
                     dispatcher.wake.notify_one();

@@ -70,8 +70,11 @@ impl Ledger {
     ) -> Result<Claims, LedgerError> {
         in_time(async {
             let began = Instant::now();
+            fail_point!("claim-begins");
             let mut connection = self.pool.acquire().await?;
+            fail_point!("claim-connected");
             let mut transaction = connection.begin().await?;
+            fail_point!("claim-begun");
             let rows = sqlx::query(
                 "SELECT id, lease_no, target, bwp_id, memo::text, now() FROM lane
                  WHERE target = $1 AND next_at <= now()
@@ -81,6 +84,7 @@ impl Ledger {
             .bind(i64::try_from(request.limit).unwrap_or(i64::MAX))
             .fetch_all(&mut *transaction)
             .await?;
+            fail_point!("claim-selected");
             let mut heads = Vec::with_capacity(rows.len());
             let mut now = DateTime::<Utc>::UNIX_EPOCH;
             for row in &rows {
@@ -95,10 +99,12 @@ impl Ledger {
                 });
             }
             if heads.is_empty() {
+                fail_point!("claim-empty");
                 transaction.rollback().await?;
                 return Ok(Claims::default());
             }
             let loaded = load(&mut transaction, &heads, targets).await?;
+            fail_point!("claim-loaded");
             let mut claims = Claims { looked_at: heads.len(), ..Claims::default() };
             let mut writes = Vec::with_capacity(heads.len());
             for (head, (mut lane, before)) in heads.into_iter().zip(loaded) {

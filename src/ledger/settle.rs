@@ -77,8 +77,11 @@ impl Ledger {
         now: DateTime<Utc>,
     ) -> Result<SettleReport, LedgerError> {
         in_time(async {
+            fail_point!("settle-begins");
             let mut connection = self.pool.acquire().await?;
+            fail_point!("settle-connected");
             let mut transaction = connection.begin().await?;
+            fail_point!("settle-begun");
             let ids: Vec<i64> = settlements.iter().map(|settlement| settlement.claimed.id).collect();
             let numbers: Vec<i64> = settlements.iter().map(|settlement| settlement.claimed.lease_no).collect();
             let standing: Vec<i64> = sqlx::query_scalar(
@@ -91,6 +94,7 @@ impl Ledger {
             .bind(numbers)
             .fetch_all(&mut *transaction)
             .await?;
+            fail_point!("settle-locked");
             let standing: BTreeSet<i64> = standing.into_iter().collect();
             let mut report = SettleReport { stale: settlements.len() - standing.len(), ..SettleReport::default() };
             let mut writes = Vec::new();
