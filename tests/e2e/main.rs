@@ -4,6 +4,7 @@
 
 mod budget;
 mod cluster;
+mod crashed;
 mod dispatch;
 mod examples;
 mod harness;

@@ -22,7 +22,7 @@ pub struct Service {
     /// To look at the totals; the daemons have their own.
     pub ledger: Ledger,
     /// Goes with its guard.
-    _database: Database,
+    pub database: Database,
 }
 
 /// Outcomes by the id of their event: each as its own id and its data, repetitions left out.
@@ -59,7 +59,7 @@ impl Service {
         let simulator = Simulator::start(options).await.unwrap();
         let builder = hurried(Builder::new(&database, &topics).target("default", &target(&simulator)));
         let ledger = Ledger::new(&database.url.clone().into(), 2).unwrap();
-        Service { topics, simulator, builder, ledger, _database: database }
+        Service { topics, simulator, builder, ledger, database }
     }
 
     /// Waits until the totals are as wanted.

@@ -1,0 +1,344 @@
+//! A daemon that dies at each of the points of [`POINTS`] in turn, while it works, and is started again: nothing is lost, nothing is
+//! doubled. A point at which it does not die fails the test.
+//!
+//! `BWP_TEST_POINTS=claim,settle-written` walks only through the points whose names begin so; `BWP_TEST_SEED` repeats the passes.
+
+use crate::merchant::{Purchase, STORIES, doomed, publish, purchase, tied};
+use crate::service::{Service, statuses};
+use crate::support::daemon::{Builder, Daemon};
+use crate::support::events::Event;
+use crate::support::kafka::{Outgoing, committed, consume_all, ends};
+use crate::support::{PATIENCE, wait_until};
+use bwp_simulator::{Answer, Apply, Options, RetryAfter, Rule, Script, When};
+use bwp_sync::crash::POINTS;
+use bwp_sync::ledger::Totals;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::convert::Infallible;
+use std::os::unix::process::ExitStatusExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// Services side by side; each goes from point to point on its own database and topics.
+const WALKERS: usize = 10;
+const SIGABRT: i32 = 6;
+/// Points that are passed often in every round: there the daemon may die at a later pass than the first.
+const OFTEN: [&str; 7] = ["poll-", "intake-", "claim-", "attempt-", "settle-", "write-", "publish-"];
+
+/// A point, and how often it is passed before the daemon dies there.
+type Round = (&'static str, usize);
+
+/// What one round came to, or why it failed.
+type Walked = (Round, Result<String, String>);
+
+#[test]
+fn crashed_at_every_point() {
+    #[cfg(not(feature = "failpoints"))]
+    panic!(
+        "the program is built without fail points; run `make test`, or this test alone with \
+         `scripts/with-servers cargo test --features failpoints --test e2e crashed`"
+    );
+    let seed = std::env::var("BWP_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
+    println!("BWP_TEST_SEED={seed}");
+    let wanted = std::env::var("BWP_TEST_POINTS").unwrap_or_default();
+    let began = Instant::now();
+    let rounds = Mutex::new(rounds(&mut fastrand::Rng::with_seed(seed), &wanted));
+    let walked = Mutex::new(Vec::new());
+    std::thread::scope(|scope| (0..WALKERS).for_each(|_| drop(scope.spawn(|| walk(&rounds, &walked)))));
+    let walked = walked.into_inner().unwrap();
+    for ((point, passed), result) in &walked {
+        let text = result.as_ref().unwrap_or_else(|why| why);
+        println!("{point}, passed {passed} times before: {}", text.lines().next().unwrap_or_default());
+    }
+    println!("{} points in {:.1?}", walked.len(), began.elapsed());
+    assert!(!walked.is_empty(), "no point is called {wanted}");
+    let broken: Vec<&str> = walked.iter().filter(|(_, result)| result.is_err()).map(|((point, _), _)| *point).collect();
+    assert_eq!(broken, [""; 0], "the points after which something was wrong");
+}
+
+fn rounds(dice: &mut fastrand::Rng, wanted: &str) -> VecDeque<Round> {
+    let passes = |point: &str| if OFTEN.iter().any(|often| point.starts_with(often)) { 0..3 } else { 0..1 };
+    let all = POINTS.iter().map(|point| (*point, dice.usize(passes(point))));
+    all.filter(|(point, _)| wanted.split(',').any(|wanted| point.starts_with(wanted))).collect()
+}
+
+/// Goes from point to point as long as there are any. What was broken once is not used again.
+fn walk(rounds: &Mutex<VecDeque<Round>>, walked: &Mutex<Vec<Walked>>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut unbroken: Option<Stage> = None;
+    let next = || rounds.lock().unwrap().pop_front();
+    while let Some(round) = next() {
+        let stage = unbroken.take();
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            runtime.block_on(async {
+                let mut stage = match stage {
+                    Some(stage) => stage,
+                    None => Stage::open().await,
+                };
+                let text = stage.round(round).await;
+                (stage, text)
+            })
+        }));
+        let result = match result {
+            Ok((stage, text)) => {
+                unbroken = Some(stage);
+                Ok(text)
+            }
+            Err(panic) => {
+                let text = panic.downcast_ref::<String>().cloned();
+                Err(text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap_or_default())
+            }
+        };
+        walked.lock().unwrap().push((round, result));
+    }
+}
+
+/// A service, and what has become of its events so far.
+struct Stage {
+    service: Service,
+    builder: Builder,
+    orders: usize,
+    finals: i64,
+    outcomes: usize,
+}
+
+/// The orders of one round.
+struct Shop {
+    purchases: Vec<Purchase>,
+    doomed: Purchase,
+}
+
+impl Shop {
+    fn new(n: usize) -> Shop {
+        let purchases = (n..n + STORIES).map(purchase).chain([tied(n + STORIES)]).collect();
+        Shop { purchases, doomed: doomed(n + STORIES + 1) }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Purchase> {
+        self.purchases.iter().chain([&self.doomed])
+    }
+
+    fn events(&self) -> Vec<&Event> {
+        self.all().flat_map(|purchase| &purchase.events).collect()
+    }
+
+    fn late(&self) -> Vec<&Event> {
+        self.all().flat_map(|purchase| &purchase.late).collect()
+    }
+
+    fn waiting(&self) -> i64 {
+        self.all().map(|purchase| purchase.waiting).sum()
+    }
+}
+
+impl Stage {
+    async fn open() -> Stage {
+        let options = Options { token_limit: 1000, latency: Duration::from_millis(5), ..Options::default() };
+        let service = Service::open(2, options).await;
+        let settings = [
+            ("ops.listen", "127.0.0.1:0"),
+            ("kafka.properties.heartbeat_interval_ms", "200"),
+            ("kafka.properties.session_timeout_ms", "6000"),
+            ("dispatch.request_timeout", "1s"),
+            ("dispatch.lease", "3100ms"),
+            ("dispatch.max_in_flight", "4"),
+            ("ingest.batch_records", "6"),
+            ("database.max_connections", "6"),
+        ];
+        let builder = settings.into_iter().fold(service.builder.clone(), |builder, (key, value)| builder.set(key, value));
+        Stage { service, builder, orders: 0, finals: 0, outcomes: 0 }
+    }
+
+    /// Orders of every story, a daemon that dies at the point, and one that goes on.
+    async fn round(&mut self, (point, passed): Round) -> String {
+        let shop = Shop::new(self.orders);
+        self.service.simulator.seed_orders(shop.all().map(|purchase| purchase.seed.clone()).collect()).unwrap();
+        self.service.simulator.faults().set(faults(point, self.orders));
+        self.orders += shop.all().count();
+        publish(&self.service.topics, &shop.events()).await;
+        self.service.topics.produce(&self.service.topics.orders, &Outgoing::raw(None, Some(b"{ not json"))).await;
+        let mut keeper = Keeper::start(self, point, passed);
+        let (finals, outcomes) = tokio::select! {
+            never = keeper.keep() => match never {},
+            counts = self.work(&shop) => counts,
+        };
+        let text = keeper.end().await;
+        (self.finals, self.outcomes) = (finals, outcomes);
+        text
+    }
+
+    /// What happens outside of the daemon. Gives how many outcomes count then, and how many there were.
+    async fn work(&self, shop: &Shop) -> (i64, usize) {
+        let (events, late, waiting) = (shop.events(), shop.late(), shop.waiting());
+        // One more could not be read.
+        let finals = self.finals + events.len() as i64 + 1 - waiting;
+        // What waits for a name and may have been sent counts as retrying.
+        let is_early_done = |totals: &Totals| {
+            (totals.finals, totals.backlog.total(), totals.backlog.waiting + totals.backlog.retrying)
+                == (finals, waiting, waiting)
+        };
+        self.service.totals("only what waits for a name to be left", PATIENCE, is_early_done).await;
+        self.nothing_due().await;
+        let letters = self.letters(&shop.doomed).await;
+        publish(&self.service.topics, &late).await;
+        for (topic, letter) in &letters {
+            self.service.topics.produce(topic, letter).await;
+        }
+        // Letters reopen the outcomes of their events, which then have another.
+        let outcomes = self.outcomes + events.len() + 1 + late.len() + letters.len();
+        let finals = finals + waiting + late.len() as i64;
+        self.service.drained(finals as usize, PATIENCE).await;
+        let all = self.service.outcomes(outcomes).await;
+        let good = ["DELIVERED", "CONFIRMED", "SUPERSEDED", "NOTHING_TO_SEND"];
+        let joyful = shop.purchases.iter().flat_map(|purchase| purchase.events.iter().chain(&purchase.late));
+        let bad: Vec<_> = statuses(&all, joyful).into_iter().filter(|(_, status)| !good.contains(&status.as_str())).collect();
+        assert_eq!(bad, [], "{all:#?}");
+        for event in &shop.doomed.events {
+            let own: Vec<_> = all[&event.id()].iter().map(|(id, data)| (id.as_str(), data["status"].as_str().unwrap())).collect();
+            let [first, second] = ["1", "2"].map(|number| format!("/oms#{}#{number}", event.id()));
+            assert_eq!(own, [(first.as_str(), "DEAD"), (second.as_str(), "DEAD")]);
+        }
+        for purchase in &shop.purchases {
+            self.service.assert_holds(purchase).await;
+        }
+        self.service.assert_clean().await;
+        (finals, outcomes)
+    }
+
+    /// The dead letters of what is doomed, one for each event, with the topics that they came from.
+    async fn letters(&self, doomed: &Purchase) -> Vec<(String, Outgoing)> {
+        let wanted: BTreeSet<String> = doomed.events.iter().map(|event| format!("/oms#{}#1", event.id())).collect();
+        let mut letters = BTreeMap::new();
+        let records = consume_all(
+            &self.service.topics.dead_letters,
+            |records| {
+                let ids: BTreeSet<_> = records.iter().filter_map(|record| record.text_header("x-bwp-sync-outcome-id")).collect();
+                wanted.is_subset(&ids)
+            },
+            PATIENCE,
+        )
+        .await;
+        for record in records {
+            let Some(id) = record.text_header("x-bwp-sync-outcome-id").filter(|id| wanted.contains(id)) else { continue };
+            let topic = record.text_header("x-bwp-sync-topic").unwrap();
+            letters
+                .insert(id, (topic, Outgoing { key: record.key, value: record.value, headers: record.headers, partition: None }));
+        }
+        letters.into_values().collect()
+    }
+
+    /// Waits until no order has anything to do soon: what waits has been read, where it had to be.
+    async fn nothing_due(&self) {
+        let pool = self.service.database.pool().await;
+        wait_until("nothing to be due", PATIENCE, async || {
+            let due = "SELECT count(*) FROM lane WHERE next_at < now() + interval '1 min'";
+            let due: i64 = sqlx::query_scalar(due).fetch_one(&pool).await.map_err(|error| error.to_string())?;
+            if due == 0 { Ok(()) } else { Err(format!("{due} lanes")) }
+        })
+        .await;
+        pool.close().await;
+    }
+
+    /// The outbox is held for a dead replica some seconds longer: this is what is left of them.
+    async fn hurry_outbox(&self) {
+        let pool = self.service.database.pool().await;
+        sqlx::query("UPDATE cursor SET held_until = now() - interval '1 s'").execute(&pool).await.unwrap();
+        pool.close().await;
+    }
+}
+
+/// Keeps a daemon running that dies once.
+struct Keeper<'a> {
+    stage: &'a Stage,
+    point: &'static str,
+    builder: Builder,
+    began: Instant,
+    daemon: Daemon,
+    died: Option<Duration>,
+    provoked: bool,
+    /// Another replica.
+    beside: Option<Daemon>,
+}
+
+impl<'a> Keeper<'a> {
+    fn start(stage: &'a Stage, point: &'static str, passed: usize) -> Keeper<'a> {
+        let mut builder = stage.builder.clone();
+        // With an instance id a member that comes back does not wait until the group has given up the one that died. But one that
+        // dies between giving partitions up and joining again leaves them to nobody until somebody else comes or goes.
+        if !point.starts_with("revoke-") {
+            builder = builder.set("kafka.properties.group_instance_id", "one");
+        }
+        let daemon = builder.clone().failing(format!("{point}={passed}*off->panic")).start();
+        Keeper { stage, point, builder, began: Instant::now(), daemon, died: None, provoked: false, beside: None }
+    }
+
+    async fn keep(&mut self) -> Infallible {
+        loop {
+            if let Some(status) = self.daemon.exit_status() {
+                let log = self.daemon.log();
+                assert_eq!(status.signal(), Some(SIGABRT), "{status}");
+                assert!(log.contains(&format!("failpoint {} panic", self.point)), "died of something else");
+                assert_eq!(self.died.replace(self.began.elapsed()), None, "died twice");
+                self.stage.hurry_outbox().await;
+                self.daemon = self.builder.start();
+            }
+            if !self.provoked {
+                self.provoke().await;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Some points are passed only on occasion: at the end, and when another replica takes its share.
+    async fn provoke(&mut self) {
+        let (ends, shares) = (self.point.starts_with("drain-"), self.point.starts_with("revoke-"));
+        self.provoked = !(ends || shares);
+        let is_at_work = self.stage.service.ledger.totals().await.is_ok_and(|totals| totals.finals > self.stage.finals);
+        if self.provoked || !is_at_work {
+            return;
+        }
+        self.provoked = true;
+        if ends {
+            self.daemon.signal("TERM");
+        } else {
+            self.beside = Some(self.builder.start());
+        }
+    }
+
+    /// Ends the daemon that went on, in the way that its commits show.
+    async fn end(mut self) -> String {
+        let died = self.died.unwrap_or_else(|| panic!("the daemon never came to {}", self.point));
+        let whole = self.began.elapsed();
+        for mut daemon in [Some(self.daemon), self.beside.take()].into_iter().flatten() {
+            assert_eq!(daemon.terminate(Duration::from_secs(15)).await.code(), Some(0));
+        }
+        let topics = &self.stage.service.topics;
+        for topic in [&topics.returns, &topics.refunds, &topics.shipments, &topics.orders, &topics.aliases] {
+            let mut read = ends(topic);
+            read.retain(|_, end| *end > 0);
+            assert_eq!(committed(self.builder.group(), topic), read, "{topic}");
+        }
+        format!("died after {died:.1?}, whole again after {whole:.1?}")
+    }
+}
+
+/// Some answers are lost, whether or not what was asked for was done; and one says that it is too much.
+fn faults(point: &str, first: usize) -> Script {
+    let rule = |story: usize, apply, answer| Rule {
+        when: When {
+            operation: Some("updateOrder".to_owned()),
+            order: Some(format!("B-{:06}", 100_000 + first + story)),
+            times: Some(1),
+            ..When::default()
+        },
+        apply: Some(apply),
+        answer,
+        ..Rule::default()
+    };
+    let unavailable = Answer::Status { status: 503, body: Default::default(), retry_after: None };
+    let mut rules = vec![rule(0, Apply::Yes, Answer::Reset), rule(2, Apply::Yes, unavailable), rule(6, Apply::No, Answer::Reset)];
+    if point.starts_with("throttle-") {
+        rules.push(rule(4, Apply::No, Answer::TooManyRequests { retry_after: Some(RetryAfter::Seconds(1)) }));
+    }
+    Script { rules, seed: 0 }
+}
