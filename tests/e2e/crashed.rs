@@ -19,14 +19,21 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// Services side by side; each goes from point to point on its own database and topics.
+/// Services side by side; each goes from round to round on its own database and topics.
 const WALKERS: usize = 10;
 const SIGABRT: i32 = 6;
 /// Points that are passed often in every round: there the daemon may die at a later pass than the first.
 const OFTEN: [&str; 7] = ["poll-", "intake-", "claim-", "attempt-", "settle-", "write-", "publish-"];
+/// Points on the way into the ledger.
+const EARLY: [&str; 4] = ["poll-", "batch-", "intake-", "offset-"];
+/// Points that are passed only when late events and letters have come.
+const LATE: [&str; 4] = ["alias-", "merge-", "retry-", "tie-"];
 
 /// A point, and how often it is passed before the daemon dies there.
-type Round = (&'static str, usize);
+type Armed = (&'static str, usize);
+
+/// The points at which the daemons of one round die, one after another: two are quicker than two rounds.
+type Round = Vec<Armed>;
 
 /// What one round came to, or why it failed.
 type Walked = (Round, Result<String, String>);
@@ -46,23 +53,44 @@ fn crashed_at_every_point() {
     let walked = Mutex::new(Vec::new());
     std::thread::scope(|scope| (0..WALKERS).for_each(|_| drop(scope.spawn(|| walk(&rounds, &walked)))));
     let walked = walked.into_inner().unwrap();
-    for ((point, passed), result) in &walked {
-        let text = result.as_ref().unwrap_or_else(|why| why);
-        println!("{point}, passed {passed} times before: {}", text.lines().next().unwrap_or_default());
+    for (round, result) in &walked {
+        let text = result.as_ref().map_or_else(|why| format!("BROKEN: {why}"), Clone::clone);
+        println!("{}: {}", names(round).join(", "), text.lines().next().unwrap_or_default());
     }
-    println!("{} points in {:.1?}", walked.len(), began.elapsed());
+    println!("{} points in {:.1?}", walked.iter().map(|(round, _)| round.len()).sum::<usize>(), began.elapsed());
     assert!(!walked.is_empty(), "no point is called {wanted}");
-    let broken: Vec<&str> = walked.iter().filter(|(_, result)| result.is_err()).map(|((point, _), _)| *point).collect();
-    assert_eq!(broken, [""; 0], "the points after which something was wrong");
+    let broken: Vec<_> = walked.iter().filter(|(_, result)| result.is_err()).map(|(round, _)| names(round)).collect();
+    assert!(broken.is_empty(), "something was wrong after: {broken:?}");
 }
 
+fn names(round: &[Armed]) -> Vec<&'static str> {
+    round.iter().map(|(point, _)| *point).collect()
+}
+
+fn is_of(point: &str, families: &[&str]) -> bool {
+    families.iter().any(|family| point.starts_with(family))
+}
+
+/// An early point and one of those in the middle, or one of these and a late one: so that the second is still ahead when the daemon
+/// has died at the first.
 fn rounds(dice: &mut fastrand::Rng, wanted: &str) -> VecDeque<Round> {
-    let passes = |point: &str| if OFTEN.iter().any(|often| point.starts_with(often)) { 0..3 } else { 0..1 };
-    let all = POINTS.iter().map(|point| (*point, dice.usize(passes(point))));
-    all.filter(|(point, _)| wanted.split(',').any(|wanted| point.starts_with(wanted))).collect()
+    let wanted: Vec<&str> = wanted.split(',').collect();
+    let mut arm = |point: &&'static str| (*point, if is_of(point, &OFTEN) { dice.usize(0..2) } else { 0 });
+    let all: Vec<Armed> = POINTS.iter().map(&mut arm).filter(|(point, _)| is_of(point, &wanted)).collect();
+    let family = |families: &[&str]| -> Vec<Armed> { all.iter().filter(|(point, _)| is_of(point, families)).copied().collect() };
+    let (early, late, ends, shares) = (family(&EARLY), family(&LATE), family(&["drain-"]), family(&["revoke-"]));
+    let is_special = |armed: &&Armed| [&early, &late, &ends, &shares].iter().any(|family| family.contains(armed));
+    let mut middle: VecDeque<Armed> = all.iter().filter(|armed| !is_special(armed)).copied().collect();
+    let mut rounds: VecDeque<Round> = shares.iter().map(|armed| vec![*armed]).collect();
+    rounds.extend(early.iter().map(|armed| [Some(*armed), middle.pop_front()].into_iter().flatten().collect::<Round>()));
+    rounds.extend(late.iter().map(|armed| [middle.pop_front(), Some(*armed)].into_iter().flatten().collect::<Round>()));
+    rounds.extend(middle.into_iter().map(|armed| vec![armed]));
+    rounds.extend(ends.chunks(2).map(<[Armed]>::to_vec));
+    rounds
 }
 
-/// Goes from point to point as long as there are any. What was broken once is not used again.
+/// Goes from round to round as long as there are any. What was broken once is not used again, and its points are tried alone, to
+/// tell which it was.
 fn walk(rounds: &Mutex<VecDeque<Round>>, walked: &Mutex<Vec<Walked>>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut unbroken: Option<Stage> = None;
@@ -75,7 +103,7 @@ fn walk(rounds: &Mutex<VecDeque<Round>>, walked: &Mutex<Vec<Walked>>) {
                     Some(stage) => stage,
                     None => Stage::open().await,
                 };
-                let text = stage.round(round).await;
+                let text = stage.round(&round).await;
                 (stage, text)
             })
         }));
@@ -85,6 +113,9 @@ fn walk(rounds: &Mutex<VecDeque<Round>>, walked: &Mutex<Vec<Walked>>) {
                 Ok(text)
             }
             Err(panic) => {
+                if round.len() > 1 {
+                    rounds.lock().unwrap().extend(round.iter().map(|armed| vec![*armed]));
+                }
                 let text = panic.downcast_ref::<String>().cloned();
                 Err(text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap_or_default())
             }
@@ -143,21 +174,21 @@ impl Stage {
             ("dispatch.lease", "3100ms"),
             ("dispatch.max_in_flight", "4"),
             ("ingest.batch_records", "6"),
-            ("database.max_connections", "6"),
+            ("database.max_connections", "4"),
         ];
         let builder = settings.into_iter().fold(service.builder.clone(), |builder, (key, value)| builder.set(key, value));
         Stage { service, builder, orders: 0, finals: 0, outcomes: 0 }
     }
 
-    /// Orders of every story, a daemon that dies at the point, and one that goes on.
-    async fn round(&mut self, (point, passed): Round) -> String {
+    /// Orders of every story, a daemon that dies at each point, and one that goes on.
+    async fn round(&mut self, round: &[Armed]) -> String {
         let shop = Shop::new(self.orders);
         self.service.simulator.seed_orders(shop.all().map(|purchase| purchase.seed.clone()).collect()).unwrap();
-        self.service.simulator.faults().set(faults(point, self.orders));
+        self.service.simulator.faults().set(faults(round, self.orders));
         self.orders += shop.all().count();
         publish(&self.service.topics, &shop.events()).await;
         self.service.topics.produce(&self.service.topics.orders, &Outgoing::raw(None, Some(b"{ not json"))).await;
-        let mut keeper = Keeper::start(self, point, passed);
+        let mut keeper = Keeper::start(self, round);
         let (finals, outcomes) = tokio::select! {
             never = keeper.keep() => match never {},
             counts = self.work(&shop) => counts,
@@ -247,40 +278,43 @@ impl Stage {
     }
 }
 
-/// Keeps a daemon running that dies once.
+/// Keeps a daemon running that dies at each point.
 struct Keeper<'a> {
     stage: &'a Stage,
-    point: &'static str,
     builder: Builder,
     began: Instant,
     daemon: Daemon,
-    died: Option<Duration>,
+    /// The points at which it dies, the next one first.
+    armed: VecDeque<Armed>,
+    died: Vec<Duration>,
     provoked: bool,
     /// Another replica.
     beside: Option<Daemon>,
 }
 
 impl<'a> Keeper<'a> {
-    fn start(stage: &'a Stage, point: &'static str, passed: usize) -> Keeper<'a> {
+    fn start(stage: &'a Stage, round: &[Armed]) -> Keeper<'a> {
         let mut builder = stage.builder.clone();
         // With an instance id a member that comes back does not wait until the group has given up the one that died. But one that
         // dies between giving partitions up and joining again leaves them to nobody until somebody else comes or goes.
-        if !point.starts_with("revoke-") {
+        if !round.iter().any(|(point, _)| point.starts_with("revoke-")) {
             builder = builder.set("kafka.properties.group_instance_id", "one");
         }
-        let daemon = builder.clone().failing(format!("{point}={passed}*off->panic")).start();
-        Keeper { stage, point, builder, began: Instant::now(), daemon, died: None, provoked: false, beside: None }
+        let daemon = armed(&builder, round.first()).start();
+        let armed = round.iter().copied().collect();
+        Keeper { stage, builder, began: Instant::now(), daemon, armed, died: Vec::new(), provoked: false, beside: None }
     }
 
     async fn keep(&mut self) -> Infallible {
         loop {
             if let Some(status) = self.daemon.exit_status() {
-                let log = self.daemon.log();
-                assert_eq!(status.signal(), Some(SIGABRT), "{status}");
-                assert!(log.contains(&format!("failpoint {} panic", self.point)), "died of something else");
-                assert_eq!(self.died.replace(self.began.elapsed()), None, "died twice");
+                let (point, _) = self.armed.pop_front().unwrap_or_else(|| panic!("the daemon ended by itself: {status}"));
+                assert_eq!(status.signal(), Some(SIGABRT), "{point}: {status}");
+                assert!(self.daemon.log().contains(&format!("failpoint {point} panic")), "{point}: died of something else");
+                self.died.push(self.began.elapsed());
                 self.stage.hurry_outbox().await;
-                self.daemon = self.builder.start();
+                self.daemon = armed(&self.builder, self.armed.front()).start();
+                self.provoked = false;
             }
             if !self.provoked {
                 self.provoke().await;
@@ -291,23 +325,24 @@ impl<'a> Keeper<'a> {
 
     /// Some points are passed only on occasion: at the end, and when another replica takes its share.
     async fn provoke(&mut self) {
-        let (ends, shares) = (self.point.starts_with("drain-"), self.point.starts_with("revoke-"));
-        self.provoked = !(ends || shares);
-        let is_at_work = self.stage.service.ledger.totals().await.is_ok_and(|totals| totals.finals > self.stage.finals);
-        if self.provoked || !is_at_work {
+        let Some((point, _)) = self.armed.front() else { return };
+        let (ends, shares) = (point.starts_with("drain-"), point.starts_with("revoke-"));
+        if !(ends || shares) || !self.daemon.log().contains("joined the group") {
             return;
         }
-        self.provoked = true;
-        if ends {
-            self.daemon.signal("TERM");
-        } else {
-            self.beside = Some(self.builder.start());
+        if self.stage.service.ledger.totals().await.is_ok_and(|totals| totals.finals > self.stage.finals) {
+            self.provoked = true;
+            if ends {
+                self.daemon.signal("TERM");
+            } else {
+                self.beside = Some(self.builder.start());
+            }
         }
     }
 
     /// Ends the daemon that went on, in the way that its commits show.
     async fn end(mut self) -> String {
-        let died = self.died.unwrap_or_else(|| panic!("the daemon never came to {}", self.point));
+        assert!(self.armed.is_empty(), "the daemon never came to {}", names(self.armed.make_contiguous()).join(", "));
         let whole = self.began.elapsed();
         for mut daemon in [Some(self.daemon), self.beside.take()].into_iter().flatten() {
             assert_eq!(daemon.terminate(Duration::from_secs(15)).await.code(), Some(0));
@@ -318,12 +353,19 @@ impl<'a> Keeper<'a> {
             read.retain(|_, end| *end > 0);
             assert_eq!(committed(self.builder.group(), topic), read, "{topic}");
         }
-        format!("died after {died:.1?}, whole again after {whole:.1?}")
+        format!("SIGABRT after {:.1?}, whole again after {whole:.1?}", self.died)
+    }
+}
+
+fn armed(builder: &Builder, point: Option<&Armed>) -> Builder {
+    match point {
+        Some((point, passed)) => builder.clone().failing(format!("{point}={passed}*off->panic")),
+        None => builder.clone(),
     }
 }
 
 /// Some answers are lost, whether or not what was asked for was done; and one says that it is too much.
-fn faults(point: &str, first: usize) -> Script {
+fn faults(round: &[Armed], first: usize) -> Script {
     let rule = |story: usize, apply, answer| Rule {
         when: When {
             operation: Some("updateOrder".to_owned()),
@@ -337,7 +379,7 @@ fn faults(point: &str, first: usize) -> Script {
     };
     let unavailable = Answer::Status { status: 503, body: Default::default(), retry_after: None };
     let mut rules = vec![rule(0, Apply::Yes, Answer::Reset), rule(2, Apply::Yes, unavailable), rule(6, Apply::No, Answer::Reset)];
-    if point.starts_with("throttle-") {
+    if round.iter().any(|(point, _)| point.starts_with("throttle-")) {
         rules.push(rule(4, Apply::No, Answer::TooManyRequests { retry_after: Some(RetryAfter::Seconds(1)) }));
     }
     Script { rules, seed: 0 }
