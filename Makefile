@@ -5,6 +5,8 @@ SHELL := /bin/bash
 
 # The end-to-end tests wait more than they compute, so more of them than cores run at once.
 TEST_THREADS ?= 4
+# What tests are built with, everywhere the same, so that nothing is compiled twice: points at which a test can end the daemon.
+FEATURES := --features failpoints
 # Tests in tests/ that need Kafka and Postgres; `make check` runs all others.
 NEED_SERVERS := e2e
 SERVERLESS := $(filter-out $(NEED_SERVERS),$(basename $(notdir \
@@ -20,18 +22,18 @@ demo: ## see it work: a merchant's day, no Java needed (STAY=1 keeps it up after
 test: ## everything: format, clippy, and all tests on a real Kafka and Postgres
 	@scripts/install test
 	@$(MAKE) --no-print-directory lint
-	cargo test --workspace --doc
-	cargo test --workspace --tests --no-run
-	scripts/with-servers cargo test --workspace --tests --no-fail-fast -- --test-threads=$(TEST_THREADS)
+	cargo test --workspace $(FEATURES) --doc
+	cargo test --workspace $(FEATURES) --tests --no-run
+	scripts/with-servers cargo test --workspace $(FEATURES) --tests --no-fail-fast -- --test-threads=$(TEST_THREADS)
 
 check: ## for daily work: format, clippy, and the tests that need no servers
 	@scripts/install build
 	@$(MAKE) --no-print-directory lint
-	cargo test --workspace --lib --bins $(addprefix --test ,$(SERVERLESS)) --no-fail-fast
+	cargo test --workspace $(FEATURES) --lib --bins $(addprefix --test ,$(SERVERLESS)) --no-fail-fast
 
 lint:
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --workspace $(FEATURES) --all-targets -- -D warnings
 
 up: ## Kafka, Postgres and the simulator, left running; prints the line that runs the daemon
 	@scripts/install test

@@ -5,6 +5,7 @@ pub mod audit;
 pub mod backoff;
 pub mod cli;
 pub mod config;
+pub mod crash;
 pub mod dispatch;
 pub mod event;
 pub mod ingest;

@@ -8,9 +8,17 @@ fn main() -> ExitCode {
     bwp_sync::cli::main()
 }
 
-/// A fail point that panics ends the process at once, as a crash would: nothing is unwound, nothing is flushed.
+/// A fail point that panics ends the process at once, as a crash would: nothing is unwound, nothing is flushed. Other panics are
+/// what they always are.
 #[cfg(feature = "failpoints")]
 fn crash_at_fail_points() -> fail::FailScenario<'static> {
-    std::panic::set_hook(Box::new(|_| std::process::abort()));
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if panic.payload_as_str().is_some_and(|text| text.starts_with("failpoint ")) {
+            eprintln!("{panic}");
+            std::process::abort();
+        }
+        usual(panic);
+    }));
     fail::FailScenario::setup()
 }

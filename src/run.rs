@@ -13,6 +13,7 @@ use crate::ops::metrics;
 use crate::ops::state::StateBoard;
 use crate::publish::{self, PublishSettings};
 use crate::{backoff, tend};
+use fail::fail_point;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -127,6 +128,7 @@ pub async fn run(
     };
     stop.cancel();
     health.stop();
+    fail_point!("drain-begins");
     tracing::info!("stopping: nothing new is taken, calls in flight are finished");
     let drained = drain(&mut loops, &ledger, settings.shutdown.grace, &cut, &now).await;
     ended.cancel();
@@ -148,7 +150,9 @@ async fn drain(
 ) -> Result<(), RunError> {
     let error = tokio::select! {
         () = loops.all_ended() => {
+            fail_point!("drain-ended");
             ledger.close().await;
+            fail_point!("drain-closed");
             return Ok(());
         }
         () = tokio::time::sleep(grace) => RunError::GraceEnded,
@@ -264,6 +268,7 @@ async fn hand_out(settings: PublishSettings, outbox: LedgerOutbox, wake: Arc<Not
     if let Err(error) = outbox.ledger.release_outbox(outbox.holder).await {
         tracing::debug!(%error, "the outbox could not be handed over");
     }
+    fail_point!("drain-released");
     pulse.done();
 }
 

@@ -95,6 +95,7 @@ async fn hold(dispatcher: &Dispatcher, target: &Target, judgement: &Judgement, m
 /// The lane's turn after the answer, as it is to be written.
 fn settlement(mut claimed: Claimed, rules: &Rules, now: DateTime<Utc>) -> Settlement {
     let turn = claimed.lane.turn(rules, now);
+    fail_point!("attempt-applied");
     let release = match &turn.next {
         Next::Send(_) | Next::Read { .. } => Release::Now,
         Next::Rest { until: Some(at) } => Release::At(*at),

@@ -31,6 +31,7 @@ use crate::ops::lifecycle::Health;
 use crate::ops::metrics;
 use crate::plan::{Lane, Next};
 use chrono::{DateTime, TimeDelta, Utc};
+use fail::fail_point;
 use place::Place;
 use settling::Settler;
 use std::collections::BTreeMap;
@@ -106,8 +107,10 @@ impl Dispatcher {
         }
         attempts.close();
         attempts.wait().await;
+        fail_point!("drain-attempted");
         drop(settler);
         settling.await.unwrap_or_else(|error| tracing::error!(%error, "the settling loop ended badly"));
+        fail_point!("drain-settled");
         pulse.done();
     }
 
@@ -152,6 +155,7 @@ impl Dispatcher {
         };
         let claims = self.ledger.claim(&request, &self.alias_types, decide).await?;
         settling::report(&claims.finals, &self.outcomes);
+        fail_point!("claim-reported");
         metrics::LANES_PARKED.add(&[], claims.parked as u64);
         metrics::TURNS.add(&["claim"], claims.lanes.len() as u64);
         if claims.looked_at == limit {
@@ -167,8 +171,11 @@ impl Dispatcher {
 
 /// One turn of a held lane: the attempt, and what came of it to the settling loop, which may hold the lane for its next turn.
 async fn work(dispatcher: Dispatcher, settler: Settler, claimed: Claimed, place: Place) {
+    fail_point!("attempt-admitted");
     if let Some(ended) = attempt::attempt(&dispatcher, claimed, place).await {
+        fail_point!("settle-hands-over");
         settler.hand_over(ended).await;
+        fail_point!("settle-handed-over");
     }
 }
 

@@ -7,6 +7,7 @@ use crate::ledger::finals::FinalRow;
 use crate::ledger::settle::{Release, Settlement};
 use crate::ops::lifecycle::{Health, Pulse};
 use crate::ops::metrics;
+use fail::fail_point;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc};
@@ -62,6 +63,7 @@ impl Settling {
             }
             self.pulse.tick();
             if !group.is_empty() {
+                fail_point!("settle-gathered");
                 self.settle(std::mem::take(&mut group)).await;
             }
         }
@@ -100,6 +102,7 @@ impl Settling {
             match ledger.settle(group, alias_types, self.dispatcher.hold()).await {
                 Ok(done) => {
                     report(&done.finals, outcomes);
+                    fail_point!("settle-reported");
                     metrics::STALE_SETTLES.add(&[], done.stale as u64);
                     return done.go_on;
                 }

@@ -7,6 +7,7 @@ use super::group::Group;
 use super::lag;
 use super::offsets::Slot;
 use super::status::Status;
+use fail::fail_point;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
@@ -87,8 +88,10 @@ pub(super) fn commit_before_revoke(consumer: &BaseConsumer<Group>) {
         }
         std::thread::sleep(NAP);
     }
+    fail_point!("revoke-commits");
     let due = group.lock().offsets.ask();
     commit(consumer, due);
+    fail_point!("revoke-committed");
 }
 
 fn commit(consumer: &BaseConsumer<Group>, due: Due) {
@@ -97,6 +100,9 @@ fn commit(consumer: &BaseConsumer<Group>, due: Due) {
     }
     let group = consumer.context();
     let list = group.list(due.iter().map(|(slot, next)| (*slot, Some(*next))));
+    fail_point!("offset-commits");
     let result = consumer.commit(&list, CommitMode::Sync);
+    fail_point!("offset-committed");
     group.settle_commit(&due, result);
+    fail_point!("offset-confirmed");
 }

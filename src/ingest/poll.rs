@@ -8,6 +8,7 @@ use super::group::News;
 use super::offsets::{Position, Slot};
 use super::reader::Reader;
 use super::{Consumer as GroupConsumer, Signals};
+use fail::fail_point;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
@@ -111,9 +112,11 @@ impl Poller {
     }
 
     fn hear_report(&mut self, positions: &[Position]) {
+        fail_point!("offset-reported");
         self.progress.outstanding -= 1;
         let mut shared = self.consumer.context().lock();
         positions.iter().for_each(|position| shared.offsets.durable(*position));
+        fail_point!("offset-durable");
     }
 
     fn hear_news(&mut self) {
@@ -187,7 +190,9 @@ impl Poller {
         while self.reader.gathering.ready_in(Instant::now()) == Some(Duration::ZERO) {
             match self.batches.try_reserve() {
                 Ok(permit) => {
+                    fail_point!("batch-gathered");
                     permit.send(self.reader.gathering.take());
+                    fail_point!("batch-handed-over");
                     self.progress.outstanding += 1;
                 }
                 Err(TrySendError::Full(()) | TrySendError::Closed(())) => return,
@@ -241,12 +246,14 @@ impl Poller {
         };
         while let Some(polled) = self.consumer.poll(timeout) {
             timeout = Duration::ZERO;
+            fail_point!("poll-answered");
             match polled {
                 Ok(message) => self.progress.is_flow_due |= self.reader.take(&message, self.consumer.context()),
                 Err(KafkaError::MessageConsumptionFatal(code)) => return Err(code.to_string()),
                 // Logged where librdkafka reports it; it goes on by itself.
                 Err(_) => {}
             }
+            fail_point!("poll-taken");
             if self.progress.is_flow_due || self.reader.gathering.ready_in(Instant::now()).is_some_and(|left| left.is_zero()) {
                 break;
             }
@@ -268,6 +275,7 @@ impl Poller {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
+        fail_point!("drain-written");
         let deadline = Instant::now() + FAREWELL;
         loop {
             committer.commit_due(consumer.context());
@@ -280,6 +288,7 @@ impl Poller {
         consumer.context().lock().is_closing = true;
         signals.status.lock().is_joined = false;
         committer.end(consumer.context());
+        fail_point!("drain-committed");
         // Leaves the group.
         drop(consumer);
     }

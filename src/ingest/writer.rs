@@ -6,6 +6,7 @@ use super::{Inbox, IntakeError, Signals};
 use crate::backoff;
 use crate::ledger::{Incoming, Report};
 use crate::ops::metrics;
+use fail::fail_point;
 use std::collections::BTreeMap;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
@@ -21,14 +22,17 @@ pub(super) async fn write(
     stop: &CancellationToken,
 ) {
     while let Some(Batch { records, positions }) = batches.recv().await {
+        fail_point!("batch-received");
         if !make_durable(inbox, &records, signals, stop).await {
             tracing::info!(records = records.len(), "stopped before the ledger was back; these records will be read again");
             return;
         }
+        fail_point!("batch-durable");
         // Where nobody listens, the consumer is lost, and the records will be read again.
         if reports.send(positions).is_err() {
             return;
         }
+        fail_point!("batch-reported");
     }
 }
 

@@ -7,6 +7,7 @@ use super::{LedgerError, Targets};
 use crate::event::{AliasKind, AliasRow, Data};
 use crate::plan::names::{NameRow, Origin};
 use chrono::{DateTime, Utc};
+use fail::fail_point;
 use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -42,7 +43,9 @@ pub(super) async fn apply_aliases(
         return Ok(lanes);
     }
     apply_orders(db, &rows, &mut lanes, targets).await?;
+    fail_point!("alias-orders-written");
     apply_things(db, &rows, &lanes).await?;
+    fail_point!("alias-things-written");
     Ok(lanes)
 }
 
@@ -87,7 +90,9 @@ async fn apply_orders(
                 lanes.insert(key.clone(), other);
             } else {
                 let (keep, gone) = (one.min(other), one.max(other));
+                fail_point!("alias-merges");
                 merge_lanes(db, keep, gone).await?;
+                fail_point!("alias-merged");
                 lanes.values_mut().filter(|lane| **lane == gone).for_each(|lane| *lane = keep);
             }
         }

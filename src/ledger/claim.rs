@@ -115,16 +115,22 @@ impl Ledger {
         decide: &mut (impl FnMut(&mut Lane, DateTime<Utc>) -> Turn + Send),
     ) -> Result<Claims, Failed> {
         let began = Instant::now();
+        fail_point!("claim-begins");
         let mut connection = self.pool.acquire().await?;
+        fail_point!("claim-connected");
         let mut transaction = connection.begin().await?;
+        fail_point!("claim-begun");
         let Some((heads, mut parked, now)) = due_heads(&mut transaction, request).await? else {
+            fail_point!("claim-empty");
             transaction.rollback().await?;
             return Ok(Claims::default());
         };
+        fail_point!("claim-selected");
         let known: Vec<(i64, i32)> = heads.iter().map(|head| (head.id, head.touches)).collect();
         let looked_at = heads.len() + parked.len();
         let worked = async {
             let loaded = load(&mut transaction, &heads, targets).await?;
+            fail_point!("claim-loaded");
             let mut claims = Claims { looked_at, ..Claims::default() };
             let mut writes = Vec::with_capacity(heads.len());
             for (head, loaded) in heads.into_iter().zip(loaded) {

@@ -8,6 +8,7 @@ use crate::event::AliasKind;
 use crate::outcome::{self, Final};
 use crate::plan::outcome::{Reason, Status};
 use chrono::{DateTime, Utc};
+use fail::fail_point;
 use sqlx::PgConnection;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -53,6 +54,7 @@ pub(super) async fn write_finals(
     // An event that has moved to another lane meanwhile ends there.
     let mut there = bury_work(db, &dead).await?;
     there.extend(delete_work(db, &gone).await?);
+    fail_point!("finals-ended");
     let (mut outcomes, mut finals, mut tally) = (Vec::new(), Vec::new(), Tally::default());
     for (lane, ended) in all().filter(|(lane, ended)| there.contains(&(*lane, ended.settled.no))) {
         tally.add("final", ended.settled.live.event.envelope.kind.label(), 1);
@@ -60,6 +62,7 @@ pub(super) async fn write_finals(
         finals.push(final_row(ended, now));
     }
     record_outcomes(db, &outcomes, now).await?;
+    fail_point!("finals-recorded");
     tally.write(db).await?;
     Ok(finals)
 }

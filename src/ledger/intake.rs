@@ -45,8 +45,11 @@ impl Ledger {
     pub async fn intake(&self, batch: &[Incoming], targets: &Targets) -> Result<Report, LedgerError> {
         in_time(async {
             for _ in 0..RESTARTS {
+                fail_point!("intake-begins");
                 let mut connection = self.pool.acquire().await?;
+                fail_point!("intake-connected");
                 let mut transaction = connection.begin().await?;
+                fail_point!("intake-begun");
                 if let Some(report) = take_in(&mut transaction, batch, targets).await? {
                     fail_point!("intake-written");
                     transaction.commit().await?;
@@ -79,10 +82,15 @@ async fn take_in(db: &mut PgConnection, batch: &[Incoming], targets: &Targets) -
         tally.add("read", kind, 1);
     }
     let (fresh, repeated) = sort_out(db, batch, targets).await?;
+    fail_point!("intake-sorted");
     let Some(lanes) = lanes_of(db, &fresh, targets).await? else { return Ok(None) };
+    fail_point!("intake-locked");
     let lanes = apply_aliases(db, &fresh, lanes, targets).await?;
+    fail_point!("intake-aliased");
     let (mut outcomes, finals) = insert_work(db, &fresh, &lanes, targets, now).await?;
+    fail_point!("intake-queued");
     let revived = revive(db, &repeated).await?;
+    fail_point!("intake-revived");
     report.new = fresh.len() as u64;
     report.duplicates = repeated.len() as u64 - revived.len() as u64;
     // A retry reopens an outcome; the record that asked for it is one that was read and has no outcome of its own.
@@ -90,6 +98,7 @@ async fn take_in(db: &mut PgConnection, batch: &[Incoming], targets: &Targets) -
         tally.add("duplicate", event.envelope.kind.label(), 1);
     }
     quarantine(db, batch, now, &mut report, &mut tally, &mut outcomes).await?;
+    fail_point!("intake-quarantined");
     for row in &outcomes {
         tally.add("final", kind_label(row.kind), 1);
     }
@@ -99,6 +108,7 @@ async fn take_in(db: &mut PgConnection, batch: &[Incoming], targets: &Targets) -
         tally.add("duplicate", kind_label(Some(kind)), 1);
     }
     record_outcomes(db, &outcomes, now).await?;
+    fail_point!("intake-recorded");
     tally.write(db).await?;
     report.is_work_due = !fresh.is_empty() || !revived.is_empty();
     Ok(Some(report))
@@ -135,6 +145,7 @@ async fn sort_out<'a>(
             .bind(hashes.into_iter().collect::<Vec<_>>())
             .fetch_all(&mut *db)
             .await?;
+    fail_point!("intake-seen");
     // A dead event may outlive the memory of its identity: it is still the same event.
     let kept: Vec<Uuid> =
         sqlx::query_scalar("SELECT hash FROM work WHERE state = 3 AND hash = ANY($1)").bind(&new).fetch_all(&mut *db).await?;
@@ -164,6 +175,7 @@ async fn lanes_of(
         return Ok(Some(BTreeMap::new()));
     }
     let lanes = naming::make_lanes(db, &keys).await?;
+    fail_point!("intake-named");
     let wanted: BTreeSet<i64> = lanes.values().copied().collect();
     let locked = naming::lock_lanes(db, &wanted).await?;
     Ok((locked == wanted).then_some(lanes))
@@ -204,6 +216,7 @@ async fn insert_work(
         }
     }
     write_work(db, &work).await?;
+    fail_point!("intake-worked");
     let due: BTreeSet<i64> = work.iter().filter(|row| row.3.is_none()).map(|row| row.0).collect();
     let named: BTreeSet<i64> = fresh.iter().filter_map(|event| lanes.get(&event.order).copied()).collect();
     let named: BTreeSet<i64> = named.difference(&due).copied().collect();

@@ -12,6 +12,7 @@ use crate::event::AliasKind;
 use crate::plan::lane::Memo;
 use crate::plan::names::{NameRow, Origin};
 use crate::plan::subject::AliasTypes;
+use fail::fail_point;
 use sqlx::{PgConnection, Row};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,6 +27,7 @@ pub async fn tie_lanes(
         return Ok(BTreeSet::new());
     }
     insert_names(db, learned).await?;
+    fail_point!("tie-named");
     let keys: BTreeSet<OrderKey> = learned.iter().map(|(key, ..)| key.clone()).collect();
     let found = naming::find_lanes(db, &keys).await?;
     let mut moved: BTreeMap<i64, i64> = BTreeMap::new();
@@ -41,12 +43,14 @@ pub async fn tie_lanes(
                 return Err(LedgerError::Unavailable("a lane was merged away meanwhile".into()));
             }
             tied.extend([mine, theirs]);
+            fail_point!("tie-locked");
             if are_two_orders(db, mine, theirs).await? {
                 let types = targets.get(&key.target).cloned().unwrap_or_default();
                 part_lane(db, theirs, mine, key, &types).await?;
             } else {
                 let (keep, gone) = (mine.min(theirs), mine.max(theirs));
                 merge_lanes(db, keep, gone).await?;
+                fail_point!("tie-merged");
                 moved.insert(gone, keep);
                 at = keep;
             }
@@ -55,6 +59,7 @@ pub async fn tie_lanes(
     }
     let rows: Vec<_> = rows.into_iter().map(|(key, lane, row)| (key, follow(&moved, lane), row)).collect();
     naming::write_order_rows(db, &rows).await?;
+    fail_point!("tie-written");
     Ok(tied)
 }
 
@@ -157,21 +162,25 @@ pub async fn merge_lanes(db: &mut PgConnection, keep: i64, gone: i64) -> Result<
     if heads.len() != 2 {
         return Ok(());
     }
+    fail_point!("merge-locked");
     // Events are moved by their rows; as values they are not needed here.
     let mut lanes = load(db, &heads, &BTreeMap::new()).await?.into_iter();
     let (Some(kept), Some(other)) = (lanes.next(), lanes.next()) else { return Ok(()) };
     let ((mut kept, _), (other, _)) = (kept?, other?);
+    fail_point!("merge-loaded");
     let names: Vec<_> = other.names.iter().map(|(kind, alias, row)| ((keep, *kind, alias.clone()), row.clone())).collect();
     kept.absorb(other);
     kept.names.forget_learned();
     for statement in ["UPDATE work SET lane = $1 WHERE lane = $2", "UPDATE order_name SET lane = $1 WHERE lane = $2"] {
         sqlx::query(statement).bind(keep).bind(gone).execute(&mut *db).await?;
     }
+    fail_point!("merge-moved");
     let better: Vec<_> = names
         .into_iter()
         .filter(|((_, kind, alias), row)| alias_kind_code(*kind) != 0 && kept.names.get(*kind, alias) == Some(row))
         .collect();
     write_thing_rows(db, &better).await?;
+    fail_point!("merge-named");
     sqlx::query("DELETE FROM name WHERE lane = $1").bind(gone).execute(&mut *db).await?;
     sqlx::query("DELETE FROM entity WHERE lane IN ($1, $2)").bind(keep).bind(gone).execute(&mut *db).await?;
     let mut docs: (Vec<String>, Vec<String>) = Default::default();
@@ -187,6 +196,7 @@ pub async fn merge_lanes(db: &mut PgConnection, keep: i64, gone: i64) -> Result<
     .bind(docs.1)
     .execute(&mut *db)
     .await?;
+    fail_point!("merge-things-written");
     sqlx::query(
         "UPDATE lane SET is_leased = false, lease_no = lease_no + 1, is_dirty = false, flight = '{}', parked_until = NULL,
             next_at = CASE WHEN id = $1 THEN now() END, merged_into = CASE WHEN id = $2 THEN $1 END,
@@ -199,5 +209,6 @@ pub async fn merge_lanes(db: &mut PgConnection, keep: i64, gone: i64) -> Result<
     .bind(&kept.bwp_id)
     .execute(db)
     .await?;
+    fail_point!("merge-done");
     Ok(())
 }

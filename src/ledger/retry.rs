@@ -6,6 +6,7 @@ use super::intake::{Fresh, Repeated};
 use super::{LedgerError, Targets};
 use crate::event::{Data, Identity};
 use crate::outcome;
+use fail::fail_point;
 use sqlx::PgConnection;
 use std::collections::BTreeSet;
 
@@ -39,6 +40,7 @@ pub(super) async fn retake<'a>(
             at += 1;
             continue;
         }
+        fail_point!("retry-retaken");
         let mut event = old.remove(at);
         (event.number, event.retaken) = (number + 1, gone);
         fresh.push(event);
@@ -69,7 +71,9 @@ pub(super) async fn revive(db: &mut PgConnection, repeated: &[Repeated<'_>]) -> 
         .fetch_optional(&mut *db)
         .await?;
         let Some((lane, kind)) = lane else { continue };
+        fail_point!("retry-revived");
         super::finals::reopen(db, lane, kind).await?;
+        fail_point!("retry-reopened");
         revived.insert((*place).clone());
     }
     Ok(revived)

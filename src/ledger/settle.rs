@@ -85,9 +85,13 @@ impl Ledger {
     ) -> Result<SettleReport, LedgerError> {
         in_time(async {
             let began = Instant::now();
+            fail_point!("settle-begins");
             let mut connection = self.pool.acquire().await?;
+            fail_point!("settle-connected");
             let mut transaction = connection.begin().await?;
+            fail_point!("settle-begun");
             let standing = standing(&mut transaction, settlements).await?;
+            fail_point!("settle-locked");
             let mut report = SettleReport { stale: settlements.len() - standing.lanes.len(), ..SettleReport::default() };
             let mut writes = Vec::with_capacity(standing.lanes.len());
             let mut onward = BTreeMap::new();

@@ -3,6 +3,7 @@
 use super::connect::in_time;
 use super::{Ledger, LedgerError, Targets};
 use chrono::{DateTime, TimeDelta, Utc};
+use fail::fail_point;
 use sqlx::Row;
 
 /// A target, as all replicas see it.
@@ -25,6 +26,7 @@ impl Ledger {
     /// Where Postgres is away.
     pub async fn throttle(&self, target: &str, until: DateTime<Utc>) -> Result<(), LedgerError> {
         in_time(async {
+            fail_point!("throttle-notes");
             sqlx::query(
                 "INSERT INTO target (name, not_before) VALUES ($1, $2)
                  ON CONFLICT (name) DO UPDATE SET not_before = greatest(target.not_before, excluded.not_before)",
@@ -33,6 +35,7 @@ impl Ledger {
             .bind(until)
             .execute(&self.pool)
             .await?;
+            fail_point!("throttle-noted");
             Ok(())
         })
         .await

@@ -14,6 +14,7 @@ use crate::plan::rank::EventNo;
 use crate::plan::subject::{Name, Subject};
 use crate::plan::turn::Turn;
 use chrono::{DateTime, TimeDelta, Utc};
+use fail::fail_point;
 use sqlx::PgConnection;
 use std::collections::BTreeSet;
 
@@ -191,10 +192,15 @@ pub async fn write_lanes(
         return Ok(Default::default());
     }
     write_heads(db, writes).await?;
+    fail_point!("write-heads");
     write_things(db, writes).await?;
+    fail_point!("write-things");
     write_names(db, writes).await?;
+    fail_point!("write-names");
     write_parked(db, writes).await?;
+    fail_point!("write-parked");
     let finals = write_finals(db, writes, now).await?;
+    fail_point!("write-finals");
     // Last, since a tie moves what has just been written.
     let tied = tie_lanes(db, &learned_orders(writes), targets).await?;
     Ok((finals, tied))

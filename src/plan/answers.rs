@@ -154,7 +154,8 @@ impl Lane {
         for (no, _) in self.events.iter().filter(|(_, live)| !live.is_ghost) {
             since.entry(*no).or_insert(charged);
         }
-        self.memo.unread = Some(Unread { next, last: reason, since });
+        let order_id = self.order_id().map(str::to_owned);
+        self.memo.unread = Some(Unread { next, last: reason, order_id, since });
     }
 
     fn resolve(&mut self, mut intent: Intent, view: &OrderView, rules: &Rules, asked_at: DateTime<Utc>) {

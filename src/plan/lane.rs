@@ -115,6 +115,9 @@ pub struct Unread {
     pub next: DateTime<Utc>,
     /// What went wrong last.
     pub last: Reason,
+    /// Buy with Prime's id of the order as it was known then: another one is worth another try at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order_id: Option<String>,
     /// The first failed read that each event was there for, in charged time: its time budget counts from here.
     pub since: BTreeMap<EventNo, DateTime<Utc>>,
 }

@@ -153,7 +153,7 @@ impl Lane {
         }
         let (questions, again) = self.questions(survey, rules, now);
         // A read that failed holds back only what it is for.
-        let unread = self.memo.unread.as_ref().map(|unread| unread.next).filter(|next| *next > now && !questions.is_empty());
+        let unread = self.next_read().filter(|next| *next > now && !questions.is_empty());
         if !questions.is_empty() && unread.is_none() {
             return self.read(rules, questions);
         }
@@ -175,11 +175,16 @@ impl Lane {
             Stands::InFlight | Stands::NoAnswer(_) => intent.ended_at + settling(intent.mutation, rules),
             Stands::Unclear(_) | Stands::Refused(_) | Stands::NotFound { .. } => intent.ended_at,
         });
-        let unread = self.memo.unread.as_ref().map(|unread| unread.next);
-        match ready.chain(unread).max().filter(|at| *at > now) {
+        match ready.chain(self.next_read()).max().filter(|at| *at > now) {
             Some(at) => Next::Rest { until: Some(at) },
             None => self.read(rules, Vec::new()),
         }
+    }
+
+    /// What the next read waits for after one that failed; nothing where the order has got another name since.
+    fn next_read(&self) -> Option<DateTime<Utc>> {
+        let unread = self.memo.unread.as_ref().filter(|unread| unread.order_id.as_deref() == self.order_id());
+        unread.map(|unread| unread.next)
     }
 
     fn read(&self, rules: &Rules, questions: Vec<Question>) -> Next {

@@ -13,6 +13,7 @@ use std::{
     },
 };
 
+use fail::fail_point;
 use reqwest::{
     StatusCode, Url,
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
@@ -144,6 +145,7 @@ impl Client {
                     return refused.unwrap_or(late);
                 }
             };
+            fail_point!("attempt-authorised");
             let exchange = self.send(operation, form, variables, &bearer, deadline).await;
             match exchange {
                 Exchange::Answered { status: 401, ref body, .. } if !shows_data(body) => {
@@ -178,6 +180,7 @@ impl Client {
             .body(reqwest::Body::wrap(body));
         let answer = async {
             let response = request.send().await.map_err(|error| failed(&error, &departure, deadline))?;
+            fail_point!("attempt-heard");
             receive(operation, response).await.ok_or(Exchange::NoAnswer { why: NoAnswer::BrokenOff })
         };
         match deadline.bound(answer).await {

@@ -5,6 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::Utc;
+use fail::fail_point;
 use reqwest::{Url, header::HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -69,7 +70,9 @@ pub(super) async fn ask(http: &reqwest::Client, who: &Credentials) -> Result<Gra
     let secret = (who.secret)();
     let form = [("grant_type", "client_credentials"), ("client_id", &who.client_id), ("client_secret", secret.expose_secret())];
     let request = http.post(who.token_endpoint.clone()).timeout(TIMEOUT).form(&form);
+    fail_point!("token-asks");
     let response = request.send().await.map_err(|_| TokenFailure::Unreachable)?;
+    fail_point!("token-heard");
     let status = response.status();
     if !status.is_success() {
         let now = Utc::now();

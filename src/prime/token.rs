@@ -14,6 +14,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
+use fail::fail_point;
 use reqwest::header::HeaderValue;
 use thiserror::Error;
 use tokio::{sync::watch, time::Instant};
@@ -192,6 +193,7 @@ impl TokenCache {
             let started = Instant::now();
             let result = (cache.ask)().await;
             let landed = cache.lock().land(started, result);
+            fail_point!("token-landed");
             land.send_replace(Some(landed));
         });
         flight

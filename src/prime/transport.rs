@@ -12,6 +12,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
+use fail::fail_point;
 use http_body::{Body, Frame, SizeHint};
 use reqwest::{Response, redirect, retry};
 use thiserror::Error;
@@ -89,6 +90,7 @@ impl Body for GuardedBody {
         let Some(bytes) = self.bytes.take() else {
             return Poll::Ready(None);
         };
+        fail_point!("attempt-writes");
         let wanted = if self.deadline.is_over() { WITHDRAWN } else { LEFT };
         Poll::Ready(Some(match self.departure.decide(wanted) {
             LEFT => Ok(Frame::data(bytes)),

@@ -16,6 +16,7 @@ pub use outbox::{Cursor, DeadLetter, Outbox, OutboxError, Outgoing};
 use crate::backoff;
 use crate::kafka::{KafkaConfigError, KafkaSettings};
 use crate::ops::metrics;
+use fail::fail_point;
 use letter::Letter;
 use post::{Post, PostError};
 use std::sync::Arc;
@@ -57,6 +58,7 @@ pub async fn run(
     let mut publisher = Publisher { post: Post::new(&settings.kafka)?, settings, outbox, tick, sent: Sent::default() };
     if stop.run_until_cancelled(publisher.work(&wake)).await.is_none() {
         drop(tokio::time::timeout(FAREWELL, publisher.rest()).await);
+        fail_point!("drain-published");
     }
     Ok(())
 }
@@ -117,16 +119,21 @@ impl<O: Outbox, T: Fn() + Send + Sync> Publisher<O, T> {
     /// Publishes one page; how many outcomes it held.
     async fn page(&mut self) -> Result<usize, PageError> {
         (self.tick)();
+        fail_point!("publish-asks");
         let page = self.outbox.next(PAGE).await.map_err(|error| PageError::Outbox(error.to_string()))?;
         let Some(last) = page.last().map(|outgoing| outgoing.cursor) else { return Ok(0) };
+        fail_point!("publish-begins");
         let outcomes: Vec<Letter<'_>> = page.iter().map(Letter::outcome).collect();
         let dead_letters: Vec<Letter<'_>> = page.iter().filter_map(Letter::dead).collect();
         let Self { post, settings, sent, tick, .. } = self;
         let route = |topic, may_skip| Route { post, topic, may_skip, tick };
         // The dead letters first would let one be put back before its outcome is there.
         route(&settings.outcomes, false).deliver(&outcomes, &mut sent.outcomes).await?;
+        fail_point!("publish-outcomes-sent");
         route(&settings.dead_letters, true).deliver(&dead_letters, &mut sent.dead_letters).await?;
+        fail_point!("cursor-moves");
         self.outbox.published(last).await.map_err(|error| PageError::Outbox(error.to_string()))?;
+        fail_point!("cursor-moved");
         self.sent = Sent::default();
         Ok(page.len())
     }

@@ -2,6 +2,7 @@
 
 use super::letter::Letter;
 use crate::kafka::{self, KafkaConfigError, KafkaSettings};
+use fail::fail_point;
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -98,7 +99,9 @@ impl Post {
                     break;
                 }
             }
+            fail_point!("publish-enqueued");
             answers.rest().await;
+            fail_point!("publish-confirmed");
         };
         if tokio::time::timeout(ANSWERS, sent).await.is_err() {
             answers.failure.get_or_insert(PostError::Lost("it gives no answers".to_owned()));

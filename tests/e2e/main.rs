@@ -1,10 +1,11 @@
 //! End to end: the built program on a real broker and a real database. Run by `make test`, or by
-//! `scripts/with-servers cargo test --test e2e`.
+//! `scripts/with-servers cargo test --features failpoints --test e2e`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod audited;
 mod budget;
 mod cluster;
+mod crashed;
 mod dispatch;
 mod examples;
 mod harness;

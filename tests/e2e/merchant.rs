@@ -76,20 +76,25 @@ fn refunded(of: &str, state: &str, total: &str, payments: &[(&str, &str)]) -> Va
     json!([{"alias": format!("RF-{of}"), "state": state, "total": total, "payments": payments}])
 }
 
-/// The n-th order; its story is `n % STORIES`.
-pub fn purchase(n: usize) -> Purchase {
-    let name = format!("{:06}", 100_000 + n);
-    let (of, bwp_id) = (name.as_str(), format!("B-{name}"));
-    let seed = OrderSeed::new(&bwp_id)
+/// The n-th order, of which nothing is said.
+fn untouched(n: usize) -> (String, Purchase) {
+    let of = format!("{:06}", 100_000 + n);
+    let seed = OrderSeed::new(format!("B-{of}"))
         .line(&format!("line-{of}-1"), "L-1", 2)
         .line(&format!("line-{of}-2"), "L-2", 1)
         .package(&format!("pkg-{of}"));
-    let seed = seed.alias("EXTERNAL_ID", of);
+    let seed = seed.alias("EXTERNAL_ID", &of);
+    let expected = json!({"execution": "NOT_STARTED", "aliases": 1, "price": null, "returns": [], "refunds": [], "package": "PENDING",
+        "milestone": null});
+    (of, Purchase { seed, events: Vec::new(), late: Vec::new(), expected, waiting: 0 })
+}
+
+/// The n-th order; its story is `n % STORIES`.
+pub fn purchase(n: usize) -> Purchase {
+    let (name, mut all) = untouched(n);
+    let (of, bwp_id) = (name.as_str(), format!("B-{name}"));
     let by_name = json!({"id": of});
     let line = json!({"id": "L-1"});
-    let untouched = json!({"execution": "NOT_STARTED", "aliases": 1, "price": null, "returns": [], "refunds": [], "package": "PENDING",
-        "milestone": null});
-    let mut all = Purchase { seed, events: Vec::new(), late: Vec::new(), expected: untouched, waiting: 0 };
     let parts = [("p1", "5.00"), ("p2", "3.00")];
     match n % STORIES {
         0 => {
@@ -142,6 +147,30 @@ pub fn purchase(n: usize) -> Purchase {
             all.waiting = 1;
         }
     }
+    all
+}
+
+/// The n-th order with a refund under a name that Buy with Prime does not know yet, and that a late event gives it: when it has
+/// accepted that, two orders turn out to be one.
+pub fn tied(n: usize) -> Purchase {
+    let (of, mut all) = untouched(n);
+    let name = json!({"alias": {"type": "EXTERNAL_DISPLAY_ID", "id": format!("#{of}")}});
+    all.events = vec![a_refund(&of, name, "f1", 1, "SUCCESS", "5.00", &[("p1", "5.00")])];
+    all.late = vec![an_order(&of, "o1")];
+    all.expected["refunds"] = refunded(&of, "SUCCESS", "5.00", &[("p1", "5.00")]);
+    started(&mut all.expected);
+    all.waiting = 1;
+    all
+}
+
+/// The n-th order with what ends dead, also when it is tried again: a return of more than was bought, and one for another target.
+pub fn doomed(n: usize) -> Purchase {
+    let (of, mut all) = untouched(n);
+    let data = json!({"order": {"id": of}, "return": {"id": format!("RMA-{of}")}, "state": "CREATED",
+        "lines": [{"line": {"id": "L-1"}, "quantity": 99}]});
+    let refused = Event::new(Kind::Return, &format!("{of}-r1"), data.clone());
+    let astray = Event::new(Kind::Return, &format!("{of}-r2"), data).with("target", "elsewhere");
+    all.events = vec![refused, astray];
     all
 }
 

@@ -4,6 +4,7 @@ use crate::{Bench, READ_INTERVAL, line, usd, with};
 use bwp_sync::dispatch::apply::{Moment, apply};
 use bwp_sync::dispatch::schedule::Schedule;
 use bwp_sync::dispatch::verdict::{Overrides, judge};
+use bwp_sync::event::AliasKind;
 use bwp_sync::plan::Next;
 use bwp_sync::plan::lane::Standing;
 use bwp_sync::plan::outcome::{Class, Reason, Status};
@@ -47,6 +48,21 @@ fn a_read_that_misses_the_order_settles_nothing_that_is_unknown() {
     bench.reads(json!({"id": "322-A", "refunds": {"details": [shown]}}));
     assert!(bench.play().is_empty());
     assert_eq!(bench.status(no), Some(Status::Confirmed));
+}
+
+#[test]
+fn an_order_that_was_not_found_is_read_at_once_under_its_new_name() {
+    let mut bench = Bench::new();
+    let no = refund(&mut bench, "A", &["a"]);
+    bench.begin();
+    bench.lost();
+    bench.pass(TimeDelta::seconds(9));
+    bench.reads_nothing();
+    assert!(bench.rests().is_some());
+    bench.row(AliasKind::Order, "EXTERNAL_ID", "1001", Some("322-A"));
+    bench.reads(nothing());
+    assert_eq!(bench.play().len(), 1);
+    assert_eq!((bench.attempts[&no], bench.status(no)), (2, Some(Status::Delivered)));
 }
 
 #[test]

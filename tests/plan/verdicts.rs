@@ -89,7 +89,7 @@ fn exchanges() -> impl Strategy<Value = Exchange> {
 /// What the configuration might say, sensible or not.
 fn overrides() -> impl Strategy<Value = Overrides> {
     let name = prop::sample::select([TYPES.as_slice(), &CODES].concat()).prop_map(str::to_owned);
-    prop::collection::btree_map(name, prop::sample::select(Verdict::ALL.to_vec()), 0..8)
+    prop::collection::btree_map(name, prop::sample::select(Verdict::ALL.to_vec()), 0..8).prop_map(Overrides::from_iter)
 }
 
 /// Nobody knows what was done: the order is read, or, where it was a read, it is made again.

@@ -27,6 +27,7 @@ pub struct Target {
 #[derive(Clone, Debug)]
 pub struct Builder {
     settings: BTreeMap<String, String>,
+    fail_points: Option<String>,
 }
 
 /// A running daemon. Dropping this kills it.
@@ -40,7 +41,7 @@ pub struct Daemon {
 impl Builder {
     /// A daemon on this database and these topics, in a consumer group of its own.
     pub fn new(database: &Database, topics: &Topics) -> Self {
-        let builder = Self { settings: BTreeMap::new() }
+        let builder = Self { settings: BTreeMap::new(), fail_points: None }
             .set("kafka.brokers", brokers())
             .set("kafka.group_id", format!("group-{}", unique()))
             .set("database.url", &database.url);
@@ -50,6 +51,12 @@ impl Builder {
     /// The same with a setting, named as in the configuration file.
     pub fn set(mut self, key: &str, value: impl Into<String>) -> Self {
         self.settings.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// The same, ending at a fail point: `claim-committed=2*off->panic`. For a program that is built with them.
+    pub fn failing(mut self, points: String) -> Self {
+        self.fail_points = Some(points);
         self
     }
 
@@ -80,7 +87,7 @@ impl Builder {
 
     /// Starts any program in the daemon's place.
     pub fn start_program(&self, program: &Path, arguments: &[&str]) -> Daemon {
-        let ops = free_address();
+        let ops = self.settings.get("ops.listen").cloned().unwrap_or_else(free_address);
         let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("daemon-{}.log", unique()));
         let output = File::create(&log).expect("create the log file");
         let child = self
@@ -101,6 +108,7 @@ impl Builder {
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("BWP_SYNC__")) {
             command.env_remove(name);
         }
+        command.env_remove("FAILPOINTS").envs(self.fail_points.iter().map(|points| ("FAILPOINTS", points)));
         for (key, value) in &self.settings {
             command.env(format!("BWP_SYNC__{}", key.to_uppercase().replace('.', "__")), value);
         }

@@ -83,6 +83,11 @@ impl Event {
         self
     }
 
+    /// Its `id`.
+    pub fn id(&self) -> String {
+        self.attributes["id"].as_str().unwrap_or_default().to_owned()
+    }
+
     /// The topic of its kind.
     pub fn topic<'a>(&self, topics: &'a Topics) -> &'a str {
         match self.kind {

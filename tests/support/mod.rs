@@ -40,7 +40,7 @@ pub async fn wait_until<T>(what: &str, deadline: Duration, mut probe: impl Async
 /// The address of a server that the scripts started.
 fn server(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| {
-        panic!("{variable} is not set: run the tests through `make test`, or `scripts/with-servers cargo test --test e2e`")
+        panic!("{variable} is not set: run the tests through `make test`, or `scripts/with-servers cargo test --features failpoints --test e2e`")
     })
 }
 

@@ -37,6 +37,7 @@ fn rules() -> Rules {
         retry_budget: TimeDelta::minutes(10),
         blind: false,
         open_for: TimeDelta::zero(),
+        doubted_at: None,
     }
 }
 
