@@ -3,6 +3,7 @@
 use crate::support::{PATIENCE, wait_until};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use tokio::net::TcpStream;
 
 /// A server that a script in `scripts/` makes and removes.
 pub struct Server {
@@ -21,11 +22,15 @@ impl Server {
         Server { script: "kafka", home: parent.join("kafka"), pid: "pid" }
     }
 
-    /// Starts it, or starts it again; what was killed may need a moment until all of it is gone.
+    /// Starts it, or starts it again. What was killed may need a moment until all of it is gone, and seem to run until then.
     pub async fn start(&self) {
         wait_until(&format!("{} to start", self.script), PATIENCE, async || {
             let done = self.run("start").await;
-            if done.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&done.stderr).into_owned()) }
+            if !done.status.success() {
+                return Err(String::from_utf8_lossy(&done.stderr).into_owned());
+            }
+            let port = self.port();
+            TcpStream::connect(("127.0.0.1", port)).await.map(drop).map_err(|error| format!("port {port}: {error}"))
         })
         .await;
     }
@@ -48,6 +53,12 @@ impl Server {
         let env = std::fs::read_to_string(self.home.join("env")).unwrap();
         let (name, value) = env.trim().split_once('=').unwrap();
         (name.to_owned(), value.to_owned())
+    }
+
+    fn port(&self) -> u16 {
+        let (_, address) = self.variable();
+        let port = address.trim_end_matches("/postgres").rsplit_once(':').unwrap().1;
+        port.parse().unwrap()
     }
 
     async fn run(&self, command: &'static str) -> Output {

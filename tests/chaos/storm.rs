@@ -65,17 +65,25 @@ pub async fn pass(form: Form) {
     };
     let mut fleet = Fleet::start(service.builder.clone(), form.replicas);
     fleet.wait_ready().await;
+    let watch = stage.watch();
     let storm = async {
         service.totals("work to be done", PATIENCE, |totals| totals.finals > 0).await;
         tokio::join!(stage.to_replicas(&mut fleet, form.seed), stage.to_servers(form.seed.wrapping_add(1)));
         stage.over.store(true, Ordering::Relaxed);
         stage.says("the storm is over");
     };
-    tokio::join!(storm, feed.flow(&service.topics, &stage.over));
-    stage.says("all events are written");
-    service.drained(feed.count(), AFTERWARDS + Duration::from_secs(form.orders as u64 / 50)).await;
+    let work = async {
+        tokio::join!(storm, feed.flow(&service.topics, &stage.over));
+        stage.says("all events are written");
+        service.drained(feed.count(), AFTERWARDS + Duration::from_secs(form.orders as u64 / 50)).await;
+    };
+    tokio::select! {
+        () = work => {}
+        () = watch => {}
+    }
     stage.says("nothing is left to be done");
     let codes = fleet.end_all().await;
+    stage.says("all replicas have ended");
 
     let table = stage.table(&fleet);
     table.print();
@@ -92,6 +100,20 @@ pub async fn pass(form: Form) {
 impl Stage<'_> {
     fn says(&self, what: &str) {
         println!("{:>7.1} s  {what}", self.began.elapsed().as_secs_f64());
+    }
+
+    /// The identity holds all the time; now and then it is said how far things are.
+    async fn watch(&self) {
+        for round in 0_u64.. {
+            if let Ok(totals) = self.service.ledger.totals().await {
+                assert_eq!(totals.imbalance(), 0, "{totals:?}");
+                if round.is_multiple_of(20) {
+                    let backlog = totals.backlog;
+                    self.says(&format!("read {}, final {}, {backlog:?}", totals.read, totals.finals));
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
     }
 
     fn goes_on(&self, deck: &Deck) -> bool {
