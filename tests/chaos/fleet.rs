@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// `dispatch.request_timeout`, `dispatch.lease` and `shutdown.grace` of every replica.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
 pub const LEASE: Duration = Duration::from_secs(4);
-pub const GRACE: Duration = Duration::from_secs(6);
+pub const GRACE: Duration = Duration::from_secs(12);
 /// How much longer than its lease a frozen replica is out: sometimes beyond the group's patience, too.
 const FROZEN_BEYOND_MS: std::ops::Range<usize> = 300..3_500;
 

@@ -75,7 +75,7 @@ pub async fn pass(form: Form) {
     let work = async {
         tokio::join!(storm, feed.flow(&service.topics, &stage.over));
         stage.says("all events are written");
-        service.drained(feed.count(), AFTERWARDS + Duration::from_secs(form.orders as u64 / 50)).await;
+        service.drained(feed.count(), AFTERWARDS + Duration::from_secs(form.orders as u64 / 20)).await;
     };
     tokio::select! {
         () = work => {}
