@@ -1,14 +1,14 @@
 # What this project is worked with. The work itself is in scripts/.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint up down clean-servers
+.PHONY: help demo test check chaos lint up down clean-servers
 
 # The end-to-end tests wait more than they compute, so more of them than cores run at once.
 TEST_THREADS ?= 4
 # What tests are built with, everywhere the same, so that nothing is compiled twice: points at which a test can end the daemon.
 FEATURES := --features failpoints
 # Tests in tests/ that need Kafka and Postgres; `make check` runs all others.
-NEED_SERVERS := e2e
+NEED_SERVERS := e2e chaos
 SERVERLESS := $(filter-out $(NEED_SERVERS),$(basename $(notdir \
 	$(wildcard tests/*.rs simulator/tests/*.rs) $(patsubst %/main.rs,%,$(wildcard tests/*/main.rs simulator/tests/*/main.rs)))))
 
@@ -30,6 +30,11 @@ check: ## for daily work: format, clippy, and the tests that need no servers
 	@scripts/install build
 	@$(MAKE) --no-print-directory lint
 	cargo test --workspace $(FEATURES) --lib --bins $(addprefix --test ,$(SERVERLESS)) --no-fail-fast
+
+chaos: ## everything goes wrong at once, for minutes (ORDERS=10000 MINUTES=5 REPLICAS=3; SEED=... for the same again)
+	@scripts/install test
+	cargo test --test chaos --no-run
+	ORDERS=$(ORDERS) MINUTES=$(MINUTES) REPLICAS=$(REPLICAS) SEED=$(SEED) cargo test --test chaos -- --ignored --nocapture
 
 lint:
 	cargo fmt --all --check

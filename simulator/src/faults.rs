@@ -21,8 +21,10 @@ pub struct Script {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Rule {
-    /// For people.
+    /// For people, and for [`Faults::switch`].
     pub name: Option<String>,
+    /// Looked over until it is switched on.
+    pub off: bool,
     /// Which requests.
     pub when: When,
     /// Whether the mutation takes effect; where absent, it does so with the answers `normal` and `beside` only.
@@ -112,7 +114,7 @@ pub enum Answer {
     },
     /// The connection is reset.
     Reset,
-    /// No answer as long as the client waits.
+    /// No answer as long as the client waits; the connection is reset after [`Options::gateway_limit`](crate::Options).
     Never,
     /// HTTP 401, as with an expired token.
     Unauthorized,
@@ -207,6 +209,13 @@ impl Faults {
         self.set(Script::default());
     }
 
+    /// Switches the rules of that name on or off; the others, and all counts, stay as they are. Gives how many there are.
+    pub fn switch(&self, name: &str, on: bool) -> usize {
+        let mut state = lock(&self.state);
+        let named = state.1.iter_mut().filter(|entry| entry.rule.name.as_deref() == Some(name));
+        named.map(|entry| entry.rule.off = !on).count()
+    }
+
     /// What fired how often.
     pub fn counts(&self) -> Vec<Fired> {
         lock(&self.state).1.clone()
@@ -219,7 +228,7 @@ impl Faults {
         for (index, entry) in rules.iter_mut().enumerate() {
             let when = &entry.rule.when;
             let about = when.operation.as_deref().is_none_or(|it| it == operation) && when.order.as_deref().is_none_or(named);
-            if !about {
+            if entry.rule.off || !about {
                 continue;
             }
             entry.matched += 1;

@@ -18,6 +18,8 @@ use serde_json_bytes::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// A header that says which of several clients asks; none of Amazon's.
+const CLIENT: &str = "x-client";
 const API_VERSION: &str = "2024-11-01";
 /// Types that the troubleshooting pages list and that say clearly that nothing happened.
 const CLEAR_REFUSALS: [&str; 7] = [
@@ -72,7 +74,7 @@ pub(crate) async fn serve(app: &Arc<App>, headers: &HeaderMap, body: Bytes) -> R
             app.log(Logged::new("invalid", "", body));
             Ok(json_answer(StatusCode::OK, &json!({ "errors": errors })))
         }
-        Ok(prepared) => carry_out(app, prepared, body).await,
+        Ok(prepared) => carry_out(app, prepared, body, client_of(headers)).await,
     }
 }
 
@@ -96,7 +98,12 @@ fn check_headers(app: &App, headers: &HeaderMap) -> Result<(), Box<Response>> {
     Ok(())
 }
 
-async fn carry_out(app: &Arc<App>, mut prepared: Prepared, body: Bytes) -> Result<Response, Reset> {
+/// How a client calls itself, so that a finding says whose it was.
+fn client_of(headers: &HeaderMap) -> &str {
+    headers.get(CLIENT).and_then(|it| it.to_str().ok()).unwrap_or_default()
+}
+
+async fn carry_out(app: &Arc<App>, mut prepared: Prepared, body: Bytes, client: &str) -> Result<Response, Reset> {
     let calls = std::mem::take(&mut prepared.calls);
     let tasks: Vec<Task> = calls.into_iter().map(|call| task(app, call)).collect();
     let Some(first) = tasks.first() else {
@@ -119,7 +126,7 @@ async fn carry_out(app: &Arc<App>, mut prepared: Prepared, body: Bytes) -> Resul
     if !wait.is_zero() {
         tokio::time::sleep(wait).await;
     }
-    answer(app, prepared, tasks, &rule, &operation, &order, watched).await
+    answer(app, prepared, tasks, &rule, (&operation, &order, client), watched).await
 }
 
 impl Task {
@@ -202,6 +209,11 @@ fn perform(app: &App, tasks: Vec<Task>) -> Vec<(String, CallResult)> {
     tasks.into_iter().map(each).collect()
 }
 
+/// The orders as they are.
+fn look(tasks: Vec<Task>) -> Vec<(String, CallResult)> {
+    tasks.into_iter().map(|task| (task.key, task.cell.map(|cell| cell.read()))).collect()
+}
+
 fn act(app: &App, cell: &Arc<Cell>, what: What) -> CallResult {
     let Applied { before, after } = match what {
         What::Read => return Ok(cell.read()),
@@ -220,8 +232,7 @@ async fn answer(
     prepared: Prepared,
     tasks: Vec<Task>,
     rule: &Rule,
-    operation: &str,
-    order: &str,
+    (operation, order, client): (&str, &str, &str),
     watched: Watched,
 ) -> Result<Response, Reset> {
     let by_default = match rule.answer {
@@ -230,6 +241,8 @@ async fn answer(
     };
     let results = match rule.apply.unwrap_or(by_default) {
         Apply::Yes => perform(app, tasks),
+        // There is data beside these errors, also where nothing was changed.
+        Apply::No if matches!(rule.answer, Answer::Beside { .. }) => look(tasks),
         Apply::No => Vec::new(),
         Apply::LateMs(late) => {
             let app = Arc::clone(app);
@@ -240,7 +253,7 @@ async fn answer(
             Vec::new()
         }
     };
-    let plain = plain_answer(&rule.answer).await?;
+    let plain = plain_answer(app, &rule.answer).await?;
     let verdict = verdict(&rule.answer, &results);
     let mut response = match plain {
         Some(response) => response,
@@ -255,7 +268,7 @@ async fn answer(
         until
     });
     if let Some(until) = hold {
-        app.judge.hold(order, until);
+        app.judge.hold(order, until, client);
     }
     match watched {
         Watched::Mutation(flight) => flight.end(verdict),

@@ -62,7 +62,7 @@ mod token;
 pub use answer::ApiError;
 pub use execute::{SDL, SchemaError};
 pub use faults::{Answer, Apply, Body, Faults, Fired, RetryAfter, Rule, Script, When};
-pub use judge::{Finding, Judge, Report, Wrong};
+pub use judge::{Finding, Judge, Report, Told, Wrong};
 pub use options::{AutoOrders, Environment, ErrorData, ErrorShape, Options};
 pub use state::{
     Alias, Amount, ExecutionState, Line, LineAmount, LineRef, LineSeed, Money, Order, OrderSeed, Package, PackageFor,
@@ -170,8 +170,13 @@ pub enum StartError {
 pub struct Simulator {
     app: Arc<App>,
     address: SocketAddr,
+    listening: Mutex<Option<Listening>>,
+}
+
+/// What ends when it is told so, or dropped, and who can be waited for.
+struct Listening {
     stop: watch::Sender<bool>,
-    task: Option<JoinHandle<()>>,
+    task: JoinHandle<()>,
 }
 
 impl Simulator {
@@ -190,9 +195,34 @@ impl Simulator {
             log: Mutex::default(),
             options,
         });
+        let simulator = Self { app, address, listening: Mutex::default() };
+        simulator.serve(listener);
+        Ok(simulator)
+    }
+
+    fn serve(&self, listener: TcpListener) {
         let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(server::listen(listener, Arc::clone(&app), stopped));
-        Ok(Self { app, address, stop, task: Some(task) })
+        let task = tokio::spawn(server::listen(listener, Arc::clone(&self.app), stopped));
+        *lock(&self.listening) = Some(Listening { stop, task });
+    }
+
+    /// Ends listening and all connections, as if the whole service were gone; what it holds stays.
+    pub async fn leave(&self) {
+        let listening = lock(&self.listening).take();
+        if let Some(Listening { stop, task }) = listening {
+            let _ = stop.send(true);
+            let _ = task.await;
+        }
+    }
+
+    /// Listens again where it did before it left.
+    ///
+    /// # Errors
+    /// Where somebody else has the port now.
+    pub async fn come_back(&self) -> Result<(), StartError> {
+        let failed = |error| StartError::Listen(self.address, error);
+        self.serve(TcpListener::bind(self.address).await.map_err(failed)?);
+        Ok(())
     }
 
     /// Where it listens.
@@ -268,16 +298,7 @@ impl Simulator {
     }
 
     /// Ends listening and all connections, and waits until the port is free.
-    pub async fn shutdown(mut self) {
-        let _ = self.stop.send(true);
-        if let Some(task) = self.task.take() {
-            let _ = task.await;
-        }
-    }
-}
-
-impl Drop for Simulator {
-    fn drop(&mut self) {
-        let _ = self.stop.send(true);
+    pub async fn shutdown(self) {
+        self.leave().await;
     }
 }

@@ -80,6 +80,8 @@ pub struct Options {
     pub error_shape: ErrorShape,
     /// `data` beside an error.
     pub error_data: ErrorData,
+    /// How long a request may go without an answer before its connection is reset.
+    pub gateway_limit: Duration,
     /// How long after an HTTP 429 with `Retry-After` other requests to the target may still arrive.
     pub retry_after_grace: Duration,
     /// Requests kept for `/admin/requests`.
@@ -104,6 +106,7 @@ impl Default for Options {
             auto_orders: None,
             error_shape: ErrorShape::Classification,
             error_data: ErrorData::NullField,
+            gateway_limit: Duration::from_secs(600),
             retry_after_grace: Duration::from_secs(1),
             request_log: 500,
         }

@@ -17,8 +17,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 const LARGEST_BODY: usize = 16 << 20;
-/// Longer than any client waits.
-const NEVER: Duration = Duration::from_secs(600);
 
 /// The connection is to be cut without an answer.
 #[derive(Debug, thiserror::Error)]
@@ -75,11 +73,11 @@ async fn route(app: &Arc<App>, request: Request<Incoming>) -> Result<Response, R
 }
 
 /// The part of a rule that has nothing to do with GraphQL: `None` where the answer is still to be found.
-pub(crate) async fn after_fault(rule: &Rule) -> Result<Option<Response>, Reset> {
+pub(crate) async fn after_fault(app: &App, rule: &Rule) -> Result<Option<Response>, Reset> {
     if rule.latency_ms > 0 {
         tokio::time::sleep(Duration::from_millis(rule.latency_ms)).await;
     }
-    let mut answer = plain_answer(&rule.answer).await?;
+    let mut answer = plain_answer(app, &rule.answer).await?;
     if let (Some(response), Some(wait)) = (&mut answer, rule.answer.retry_after()) {
         retry_after(response, &wait.header().0);
     }
@@ -87,7 +85,7 @@ pub(crate) async fn after_fault(rule: &Rule) -> Result<Option<Response>, Reset> 
 }
 
 /// Answers that look the same whatever was asked.
-pub(crate) async fn plain_answer(answer: &Answer) -> Result<Option<Response>, Reset> {
+pub(crate) async fn plain_answer(app: &App, answer: &Answer) -> Result<Option<Response>, Reset> {
     let response = match answer {
         Answer::TooManyRequests { .. } => refusal(StatusCode::TOO_MANY_REQUESTS, "too many requests"),
         Answer::Status { status, body, .. } => {
@@ -103,7 +101,7 @@ pub(crate) async fn plain_answer(answer: &Answer) -> Result<Option<Response>, Re
         Answer::Unauthorized => refusal(StatusCode::UNAUTHORIZED, "the token has expired"),
         Answer::Reset => return Err(Reset),
         Answer::Never => {
-            tokio::time::sleep(NEVER).await;
+            tokio::time::sleep(app.options.gateway_limit).await;
             return Err(Reset);
         }
         Answer::Normal | Answer::Errors { .. } | Answer::NullData | Answer::Beside { .. } => {

@@ -37,7 +37,7 @@ impl Tokens {
 pub(crate) async fn serve(app: &App, headers: &HeaderMap, body: &[u8]) -> Result<Response, Reset> {
     app.judge.counted("token");
     if let Some(rule) = app.faults.pick("token", &|_| false)
-        && let Some(answer) = after_fault(&rule).await?
+        && let Some(answer) = after_fault(app, &rule).await?
     {
         return Ok(answer);
     }

@@ -65,7 +65,16 @@ fn sent(lane: &mut Lane, exchange: &Exchange, judgement: &Judgement, reason: Rea
         Verdict::Retry if !exchange.sent() => lane.withdraw(),
         Verdict::Retry | Verdict::Throttled => lane.postponed(&postponed, now, due),
         Verdict::NotYet => lane.postponed(&postponed, now, |_| now + moment.rules.sandbox_interval),
-        Verdict::Unknown => lane.unknown(&postponed, matches!(exchange, Exchange::Answered { .. }), now, due),
+        Verdict::Unknown => lane.unknown(&postponed, is_at_an_end(exchange), now, due),
+    }
+}
+
+/// Whether the API itself has answered, and so is done with the request. A 5xx, a 408 and what is no answer of GraphQL may come from
+/// a gateway that gave it up, while it is still on its way behind it.
+fn is_at_an_end(exchange: &Exchange) -> bool {
+    match exchange {
+        Exchange::Answered { status, body, .. } => *status != 408 && *status < 500 && !matches!(body, Body::Unreadable { .. }),
+        Exchange::NoAnswer { .. } | Exchange::NotSent { .. } => false,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::shop::{Shop, order};
 use crate::support::events::{Event, Kind};
-use bwp_simulator::{Answer, Apply, Options, Rule, When};
+use bwp_simulator::{Answer, Apply, Body, Options, Rule, When};
 use serde_json::{Value, json};
 
 fn event(kind: Kind, id: &str, data: Value) -> Event {
@@ -130,4 +130,22 @@ async fn a_dead_event_says_why_and_does_not_block_its_order() {
     shop.take(&[elsewhere]).await;
     assert_eq!(shop.outcome("t-1").await.1, "UNKNOWN_TARGET");
     shop.assert_clean().await;
+}
+
+#[tokio::test]
+async fn what_a_gateway_gave_up_may_still_be_applied() {
+    let flags = ["dispatch.request_timeout=1s", "dispatch.lease=4s", "retry.initial=10ms"];
+    let mut shop = Shop::open(Options::default(), &flags).await;
+    shop.simulator.seed_order(order("322-ABC1-AAAAAA", "1001")).unwrap();
+    shop.simulator.faults().one(Rule {
+        when: When { operation: Some("updateOrder".to_owned()), nth: Some(1), ..When::default() },
+        apply: Some(Apply::LateMs(600)),
+        answer: Answer::Status { status: 504, body: Body::Json, retry_after: None },
+        ..Rule::default()
+    });
+    shop.take(&[a_refund("f-1", 1, "5.00", "SUCCESS", &[("p-1", "5.00")])]).await;
+    shop.settled().await;
+    assert_eq!(shop.outcome("f-1").await.0, "CONFIRMED");
+    shop.stop().await;
+    assert_eq!(shop.assert_clean().await.unclear, 1);
 }

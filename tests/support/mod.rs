@@ -12,6 +12,8 @@ pub mod kafka;
 pub mod ops;
 pub mod postgres;
 
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// Long enough for a loaded machine, short enough to see that something hangs.
@@ -37,8 +39,22 @@ pub async fn wait_until<T>(what: &str, deadline: Duration, mut probe: impl Async
     panic!("not within {deadline:?}: {what}; last seen: {seen}");
 }
 
+/// Servers of this process's own, by the variables that would name the shared ones.
+static OWN: OnceLock<BTreeMap<String, String>> = OnceLock::new();
+
+/// From here on, everything here uses these servers and not the shared ones.
+///
+/// # Panics
+/// The second time.
+pub fn use_servers(own: BTreeMap<String, String>) {
+    OWN.set(own).expect("a process uses one set of servers");
+}
+
 /// The address of a server that the scripts started.
 fn server(variable: &str) -> String {
+    if let Some(own) = OWN.get().and_then(|own| own.get(variable)) {
+        return own.clone();
+    }
     std::env::var(variable).unwrap_or_else(|_| {
         panic!("{variable} is not set: run the tests through `make test`, or `scripts/with-servers cargo test --features failpoints --test e2e`")
     })

@@ -51,6 +51,19 @@ pub struct Finding {
     pub time: String,
     /// More.
     pub detail: String,
+    /// Whom the `Retry-After` was told that was not kept to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub told: Option<Told>,
+}
+
+/// To whom an answer went.
+#[derive(Clone, Debug, Serialize)]
+pub struct Told {
+    /// What it called itself in the header `x-client`.
+    pub client: String,
+    /// When.
+    #[serde(skip)]
+    pub at: Instant,
 }
 
 /// What the judge has seen.
@@ -96,7 +109,7 @@ struct Watch {
     in_flight: u32,
     /// The last unclear answer: its place in the sequence, and its kind.
     unclear: Option<(u64, &'static str)>,
-    not_before: Option<Instant>,
+    not_before: Option<(Instant, Told)>,
 }
 
 /// See the module.
@@ -105,8 +118,8 @@ pub struct Judge {
     shards: Vec<Mutex<HashMap<String, Watch>>>,
     sequence: AtomicU64,
     in_flight: AtomicU64,
-    /// From when and until when nobody may call.
-    target: Mutex<Vec<(Instant, Instant)>>,
+    /// From when and until when nobody may call, and who was told.
+    target: Mutex<Vec<(Instant, Instant, Told)>>,
     grace: Duration,
     report: Mutex<Report>,
 }
@@ -135,7 +148,16 @@ impl Judge {
     }
 
     pub(crate) fn found(&self, kind: Wrong, order: &str, detail: impl Into<String>) {
-        let finding = Finding { kind, order: order.to_owned(), time: now(), detail: detail.into() };
+        self.note(Finding { kind, order: order.to_owned(), time: now(), detail: detail.into(), told: None });
+    }
+
+    fn too_early(&self, order: &str, whose: &str, told: &Told) {
+        let (kind, detail) = (Wrong::InsideRetryAfter, whose.to_owned());
+        self.note(Finding { kind, order: order.to_owned(), time: now(), detail, told: Some(told.clone()) });
+    }
+
+    fn note(&self, finding: Finding) {
+        let (kind, order) = (finding.kind, &finding.order);
         tracing::warn!(?kind, order, detail = %finding.detail, "must never happen");
         let mut report = lock(&self.report);
         report.violations += 1;
@@ -158,13 +180,13 @@ impl Judge {
     /// A request of an order has arrived: may it, by what `Retry-After` said?
     fn arrived(&self, order: &str, watch: &mut Watch) {
         let here = Instant::now();
-        if watch.not_before.is_some_and(|until| here + TOLERANCE < until) {
-            self.found(Wrong::InsideRetryAfter, order, "of this order");
+        if let Some((_, told)) = watch.not_before.as_ref().filter(|(until, _)| here + TOLERANCE < *until) {
+            self.too_early(order, "of this order", told);
         }
         let mut windows = lock(&self.target);
-        windows.retain(|(_, until)| here + TOLERANCE < *until);
-        if windows.iter().any(|(from, _)| *from < here) {
-            self.found(Wrong::InsideRetryAfter, order, "of the target");
+        windows.retain(|(_, until, _)| here + TOLERANCE < *until);
+        if let Some((.., told)) = windows.iter().find(|(from, ..)| *from < here) {
+            self.too_early(order, "of the target", told);
         }
     }
 
@@ -218,12 +240,15 @@ impl Judge {
     }
 
     /// An answer asked everybody to wait.
-    pub(crate) fn hold(&self, order: &str, until: Instant) {
+    pub(crate) fn hold(&self, order: &str, until: Instant, client: &str) {
+        let told = Told { client: client.to_owned(), at: Instant::now() };
         self.watch(order, |watch| {
-            watch.not_before = watch.not_before.max(Some(until));
+            if watch.not_before.as_ref().is_none_or(|(before, _)| *before < until) {
+                watch.not_before = Some((until, told.clone()));
+            }
         });
         let mut windows = lock(&self.target);
-        windows.push((Instant::now() + self.grace, until));
+        windows.push((told.at + self.grace, until, told));
     }
 
     fn ended(&self, order: &str, verdict: Verdict) {

@@ -1,7 +1,7 @@
 //! Every fault of the script, seen from a client.
 
 use crate::support::*;
-use bwp_simulator::{Answer as Fault, Apply, Body, RetryAfter, Rule, Script, When};
+use bwp_simulator::{Answer as Fault, Apply, Body, Options, RetryAfter, Rule, Script, When};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -191,4 +191,49 @@ async fn the_token_endpoint_fails_too() {
         api.simulator.faults().one(rule);
         assert_eq!(api.ask_token("client", "secret").await.status, status);
     }
+}
+
+#[tokio::test]
+async fn a_rule_is_switched_on_and_off_and_keeps_its_count() {
+    let api = Api::with_order().await;
+    let named = |off| Rule { name: Some("page".to_owned()), off, ..rule(Fault::Html, None) };
+    api.simulator.faults().set(Script { rules: vec![named(true)], seed: 0 });
+    api.update(started()).await.order();
+    assert_eq!(api.simulator.faults().switch("page", true), 1);
+    assert!(api.update(started()).await.text.starts_with('<'));
+    assert_eq!(api.simulator.faults().switch("page", false), 1);
+    api.update(started()).await.order();
+    assert_eq!(api.simulator.faults().switch("another", true), 0);
+    assert_eq!(api.simulator.faults().counts()[0].fired, 1);
+}
+
+#[tokio::test]
+async fn data_beside_errors_is_there_also_where_nothing_was_changed() {
+    let fault = Fault::Beside { kind: "ThrottlingError".to_owned(), code: None };
+    let api = with_fault(fault, Some(Apply::No)).await;
+    let json = api.update(started()).await.json();
+    assert_eq!(json["data"]["updateOrder"]["order"]["id"], ORDER);
+    assert_eq!(json["errors"].as_array().unwrap().len(), 1);
+    assert_eq!(accepted(&api), 0);
+}
+
+#[tokio::test]
+async fn a_gateway_cuts_off_what_is_never_answered() {
+    let options = Options { gateway_limit: Duration::from_millis(50), ..Options::default() };
+    let api = Api::start(options).await;
+    api.simulator.seed_order(order()).unwrap();
+    api.simulator.faults().one(rule(Fault::Never, None));
+    assert!(api.try_update(started()).await.unwrap_err().is_request());
+    assert_eq!(api.simulator.report().unclear, 1);
+}
+
+#[tokio::test]
+async fn it_leaves_and_comes_back_with_what_it_holds() {
+    let api = Api::with_order().await;
+    api.update(started()).await.order();
+    api.simulator.leave().await;
+    assert!(api.try_update(started()).await.unwrap_err().is_connect());
+    api.simulator.come_back().await.unwrap();
+    api.update(started()).await.order();
+    assert_eq!(accepted(&api), 2);
 }

@@ -166,11 +166,13 @@ async fn a_request_before_retry_after_is_over() {
     let retry_after = Some(RetryAfter::Seconds(1));
     let fault = Fault::TooManyRequests { retry_after };
     api.simulator.faults().one(once("updateOrder", fault, Apply::No));
-    assert_eq!(api.update(started()).await.status, 429);
+    let told = send(api.update_request(&started()).header("x-client", "one")).await.unwrap();
+    assert_eq!(told.status, 429);
     api.read().await.order();
     let report = api.simulator.report();
     // Of the order and of the target.
     assert_eq!(report.count(Wrong::InsideRetryAfter), 2);
+    assert!(report.findings.iter().all(|it| it.told.as_ref().is_some_and(|told| told.client == "one")), "{report:#?}");
 }
 
 #[tokio::test]
