@@ -1,8 +1,8 @@
 //! One attempt: one call under one deadline, judged and taken into its lane.
 
 use super::apply::{self, Moment};
-use super::gate::Sign;
 use super::mask::mask_payers;
+use super::place::Place;
 use super::target::Target;
 use super::verdict::{Judgement, judge};
 use super::{Dispatcher, lock};
@@ -14,20 +14,28 @@ use crate::plan::step::Mutation;
 use crate::plan::{Next, Rules};
 use crate::prime::deadline::Deadline;
 use crate::prime::documents::Operation;
-use crate::prime::exchange::{Exchange, NotSent};
+use crate::prime::exchange::Exchange;
 use chrono::{DateTime, TimeDelta, Utc};
 use fail::fail_point;
+use std::sync::Arc;
 use std::time::Instant;
 
-/// Makes the attempt, and says what is to be written; nothing where there is nothing to do. It always ends by
-/// `dispatch.request_timeout` after the claim began.
-pub async fn attempt(dispatcher: &Dispatcher, mut claimed: Claimed) -> Option<Settlement> {
-    // Only lanes of configured targets are claimed.
-    let target = dispatcher.targets.get(&claimed.target)?;
-    let underway = Underway::new(target);
+/// What came of an attempt, and the place for the order's next turn where it may take it at once.
+#[derive(Debug)]
+pub struct Ended {
+    /// What is to be written.
+    pub settlement: Settlement,
+    /// Kept until it is written.
+    pub next: Option<Place>,
+}
+
+/// Makes the attempt; nothing comes of it where there is nothing to do. It always ends by `dispatch.request_timeout` after the claim
+/// began.
+pub async fn attempt(dispatcher: &Dispatcher, mut claimed: Claimed, mut place: Place) -> Option<Ended> {
+    let target = Arc::clone(place.target());
     let called = Instant::now();
     fail_point!("attempt-begins");
-    let (operation, exchange) = call(dispatcher, target, &claimed).await?;
+    let (operation, exchange) = call(dispatcher, &target, &claimed).await?;
     fail_point!("attempt-answered");
     metrics::CALL_SECONDS.observe(called.elapsed());
     let mut judgement = judge(operation, &exchange, &dispatcher.verdicts);
@@ -38,10 +46,13 @@ pub async fn attempt(dispatcher: &Dispatcher, mut claimed: Claimed) -> Option<Se
     let rules = target.rules_now();
     let now = at(&claimed, Instant::now());
     let moment = Moment { rules: &rules, schedule: target.schedule, began: at(&claimed, called), now, jitter: fastrand::f64() };
-    underway.end(&exchange, apply::sign(&exchange, &judgement));
-    hold(dispatcher, target, &judgement, &moment).await;
+    place.call_ended(&exchange, apply::sign(&exchange, &judgement));
+    hold(dispatcher, &target, &judgement, &moment).await;
     apply::apply(&mut claimed.lane, &claimed.next, &exchange, &judgement, &moment);
-    Some(settlement(claimed, &rules, now))
+    let mut settlement = settlement(claimed, &rules, now);
+    let next = if settlement.release == Release::Now { place.next_turn() } else { None };
+    settlement.may_go_on = next.is_some();
+    Some(Ended { settlement, next })
 }
 
 async fn call(dispatcher: &Dispatcher, target: &Target, claimed: &Claimed) -> Option<(Operation, Exchange)> {
@@ -53,34 +64,6 @@ async fn call(dispatcher: &Dispatcher, target: &Target, claimed: &Claimed) -> Op
     let end = tokio::time::Instant::from_std(claimed.began + dispatcher.request_timeout);
     let deadline = Deadline::new(end, dispatcher.cut.clone());
     Some((operation, target.client.call(operation, &variables, deadline).await))
-}
-
-/// A call that the gate counts until it ends, however it ends.
-struct Underway<'a> {
-    target: &'a Target,
-    has_ended: bool,
-}
-
-impl<'a> Underway<'a> {
-    fn new(target: &'a Target) -> Self {
-        Self { target, has_ended: false }
-    }
-
-    fn end(mut self, exchange: &Exchange, sign: Sign) {
-        // A call that was withdrawn for want of time says nothing of its target.
-        if !matches!(exchange, Exchange::NotSent { why: NotSent::DeadlineBeforeSend }) {
-            lock(&self.target.gate).end(sign, Instant::now());
-            self.has_ended = true;
-        }
-    }
-}
-
-impl Drop for Underway<'_> {
-    fn drop(&mut self) {
-        if !self.has_ended {
-            lock(&self.target.gate).abandon();
-        }
-    }
 }
 
 /// Counts what was judged. What the table does not list takes its safe row, and is named once for everybody to see.
@@ -117,7 +100,7 @@ fn settlement(mut claimed: Claimed, rules: &Rules, now: DateTime<Utc>) -> Settle
         Next::Rest { until: Some(at) } => Release::At(*at),
         Next::Rest { until: None } => Release::Never,
     };
-    Settlement { claimed, turn, release }
+    Settlement { claimed, turn, release, may_go_on: false }
 }
 
 fn operation(draft: &Draft) -> Operation {

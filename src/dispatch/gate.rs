@@ -46,6 +46,7 @@ pub struct Gate {
     filled_at: Instant,
     replicas: f64,
     not_before: Option<Instant>,
+    up_at: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -68,6 +69,7 @@ impl Gate {
             filled_at: now,
             replicas: 1.0,
             not_before: None,
+            up_at: None,
         }
     }
 
@@ -125,6 +127,9 @@ impl Gate {
             (Breaker::Closed { failures }, _) if failures + 1 >= self.rules.failures => open,
             (Breaker::Closed { failures }, _) => Breaker::Closed { failures: failures + 1 },
         };
+        if matches!(sign, Sign::Up | Sign::Throttled) {
+            self.up_at = Some(now);
+        }
         match sign {
             // Additive up, multiplicative down (RFC 5681), and down at most once for the calls of one round trip.
             Sign::Up => self.limit = (self.limit + 1.0 / self.limit.max(1.0)).min(self.rules.max_in_flight as f64),
@@ -146,6 +151,11 @@ impl Gate {
     /// The target asked not to be called before this.
     pub fn hold(&mut self, until: Instant) {
         self.not_before = self.not_before.max(Some(until));
+    }
+
+    /// Whether the target has answered with sense since that moment.
+    pub fn was_up_since(&self, moment: Instant) -> bool {
+        self.up_at.is_some_and(|at| at >= moment)
     }
 
     /// Whether the breaker keeps calls away.

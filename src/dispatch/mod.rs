@@ -1,12 +1,12 @@
 //! Dispatch: due lanes become attempts, attempts become outcomes.
 //!
 //! ```text
-//!  claim ──► attempt ──► settle
+//!  claim ──► attempt ──► settle ──┐
 //!  lease      send or     answer taken in,
 //!  the lane,  read, one   events settled,
-//!  plan it,   deadline    lane released
-//!  write the
-//!  intent
+//!  plan it,   deadline    lane released, or held
+//!  write the     ▲        for its next turn
+//!  intent        └─────────────────┘
 //! ```
 //!
 //! Owns the loop and its pace: how many lanes are held, when a target may be called ([`gate`]), what an answer means
@@ -18,23 +18,26 @@ pub mod apply;
 pub mod attempt;
 pub mod gate;
 pub mod mask;
+pub mod place;
 pub mod schedule;
 pub mod settling;
 pub mod target;
 pub mod verdict;
 
 use crate::backoff;
+use crate::ledger::settle::Hold;
 use crate::ledger::{ClaimRequest, Claimed, Ledger, LedgerError, Targets};
 use crate::ops::lifecycle::Health;
 use crate::ops::metrics;
 use crate::plan::{Lane, Next};
 use chrono::{DateTime, TimeDelta, Utc};
+use place::Place;
 use settling::Settler;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use target::Target;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use verdict::Overrides;
@@ -75,24 +78,15 @@ impl Dispatcher {
     pub async fn run(self, health: Health, stop: CancellationToken) {
         let pulse = health.register("dispatch");
         let slots = Arc::new(Semaphore::new(self.max_in_flight));
-        let (settler, settling) = Settler::start(self.clone(), &health);
         let attempts = TaskTracker::new();
+        let (settler, settling) = Settler::start(self.clone(), attempts.clone(), stop.clone(), &health);
         let (mut failures, mut round) = (backoff::reconnect(), 0_usize);
         while !stop.is_cancelled() {
             pulse.tick();
             round = round.wrapping_add(1);
             let (claimed, error) = self.claim(&slots, round).await;
-            for claimed in claimed {
-                let (dispatcher, settler, slots) = (self.clone(), settler.clone(), slots.clone());
-                attempts.spawn(async move {
-                    // There is one for each: no more is claimed than there are free slots.
-                    let slot = slots.acquire_owned().await;
-                    let settlement = attempt::attempt(&dispatcher, claimed).await;
-                    drop(slot);
-                    if let Some(settlement) = settlement {
-                        settler.hand_over(settlement).await;
-                    }
-                });
+            for (claimed, place) in claimed {
+                attempts.spawn(work(self.clone(), settler.clone(), claimed, place));
             }
             let pause = match error {
                 None => {
@@ -119,18 +113,26 @@ impl Dispatcher {
 
     /// Leases what may be worked on now, with its turn taken and its intent written. Targets take turns at being asked first, so
     /// that a busy one does not starve the others. What was leased before an error is kept.
-    async fn claim(&self, slots: &Semaphore, round: usize) -> (Vec<Claimed>, Option<LedgerError>) {
+    async fn claim(&self, slots: &Arc<Semaphore>, round: usize) -> (Vec<(Claimed, Place)>, Option<LedgerError>) {
         let mut all = Vec::new();
         let count = self.targets.len();
         for (name, target) in self.targets.iter().cycle().skip(round % count.max(1)).take(count) {
             let room = lock(&target.gate).room(Instant::now());
             let share = (MOST_AT_ONCE / count).max(1);
-            let limit = room.min(slots.available_permits().saturating_sub(all.len())).min(share);
-            if limit == 0 {
+            // Slots first, places for them later: what is claimed is never more than there is room for.
+            let mut free: Vec<OwnedSemaphorePermit> = Vec::new();
+            while free.len() < room.min(share)
+                && let Ok(slot) = Arc::clone(slots).try_acquire_owned()
+            {
+                free.push(slot);
+            }
+            if free.is_empty() {
                 continue;
             }
-            match self.claim_of(name, target, limit).await {
-                Ok(claimed) => all.extend(claimed),
+            match self.claim_of(name, target, free.len()).await {
+                Ok(claimed) => {
+                    all.extend(claimed.into_iter().zip(free).map(|(claimed, slot)| (claimed, Place::take(slot, target))))
+                }
                 Err(error) => return (all, Some(error)),
             }
         }
@@ -139,23 +141,34 @@ impl Dispatcher {
 
     async fn claim_of(&self, name: &str, target: &Target, limit: usize) -> Result<Vec<Claimed>, LedgerError> {
         let request = ClaimRequest { target: name.to_owned(), limit, lease: self.lease };
-        let timeout = TimeDelta::from_std(self.request_timeout).unwrap_or_default();
+        let hold = self.hold();
         let rules = target.rules_now();
         let decide = |lane: &mut Lane, now: DateTime<Utc>| {
             let turn = lane.turn(&rules, now);
             if let Next::Send(draft) = &turn.next {
-                lane.begin(draft, now + timeout);
+                lane.begin(draft, now + hold.request_timeout);
             }
             turn
         };
         let claims = self.ledger.claim(&request, &self.alias_types, decide).await?;
         settling::report(&claims.finals, &self.outcomes);
-        claims.lanes.iter().for_each(|_| lock(&target.gate).begin());
         metrics::LANES_PARKED.add(&[], claims.parked as u64);
+        metrics::TURNS.add(&["claim"], claims.lanes.len() as u64);
         if claims.looked_at == limit {
             self.wake.notify_one();
         }
         Ok(claims.lanes)
+    }
+
+    fn hold(&self) -> Hold {
+        Hold { lease: self.lease, request_timeout: TimeDelta::from_std(self.request_timeout).unwrap_or_default() }
+    }
+}
+
+/// One turn of a held lane: the attempt, and what came of it to the settling loop, which may hold the lane for its next turn.
+async fn work(dispatcher: Dispatcher, settler: Settler, claimed: Claimed, place: Place) {
+    if let Some(ended) = attempt::attempt(&dispatcher, claimed, place).await {
+        settler.hand_over(ended).await;
     }
 }
 

@@ -1,88 +1,125 @@
 //! What came of attempts is written in groups: whatever is there when the last group is done goes together.
 
 use super::Dispatcher;
+use super::attempt::Ended;
 use crate::backoff;
 use crate::ledger::finals::FinalRow;
 use crate::ledger::settle::{Release, Settlement};
-use crate::ops::lifecycle::Health;
+use crate::ops::lifecycle::{Health, Pulse};
 use crate::ops::metrics;
-use std::time::Instant;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// Settlements written by one transaction at the most.
 const MOST_AT_ONCE: usize = 256;
 
 /// The way into the settling loop.
 #[derive(Debug, Clone)]
-pub struct Settler(mpsc::Sender<Settlement>);
+pub struct Settler(mpsc::Sender<Ended>);
 
 impl Settler {
-    /// Starts the loop; it ends when the last way in is gone and everything is written.
-    pub fn start(dispatcher: Dispatcher, health: &Health) -> (Settler, JoinHandle<()>) {
+    /// Starts the loop; it ends when the last way in is gone and everything is written. Lanes that go on are worked on among
+    /// `attempts`, until told to stop.
+    pub fn start(
+        dispatcher: Dispatcher,
+        attempts: TaskTracker,
+        stop: CancellationToken,
+        health: &Health,
+    ) -> (Settler, JoinHandle<()>) {
         let (sender, receiver) = mpsc::channel(MOST_AT_ONCE);
-        (Settler(sender), tokio::spawn(settle(dispatcher, receiver, health.clone())))
+        let settling = Settling { dispatcher, attempts, stop, again: sender.downgrade(), pulse: health.register("settle") };
+        (Settler(sender), tokio::spawn(settling.run(receiver)))
     }
 
     /// Hands over what came of an attempt; waits where the loop is behind.
-    pub async fn hand_over(&self, settlement: Settlement) {
-        if self.0.send(settlement).await.is_err() {
+    pub async fn hand_over(&self, ended: Ended) {
+        if self.0.send(ended).await.is_err() {
             tracing::error!("an attempt could not be settled: its lease will end, and the order will be read");
         }
     }
 }
 
-async fn settle(dispatcher: Dispatcher, mut receiver: mpsc::Receiver<Settlement>, health: Health) {
-    let pulse = health.register("settle");
-    let mut group = Vec::with_capacity(MOST_AT_ONCE);
-    loop {
-        tokio::select! {
-            count = receiver.recv_many(&mut group, MOST_AT_ONCE) => if count == 0 { break },
-            () = tokio::time::sleep(std::time::Duration::from_secs(1)) => {}
-        }
-        pulse.tick();
-        if !group.is_empty() {
-            write(&dispatcher, &mut group, &pulse).await;
-            group.clear();
-        }
-    }
-    pulse.done();
+/// The settling loop.
+struct Settling {
+    dispatcher: Dispatcher,
+    attempts: TaskTracker,
+    stop: CancellationToken,
+    again: mpsc::WeakSender<Ended>,
+    pulse: Pulse,
 }
 
-/// Writes a group, as long as any of its leases may still stand. What is left then is read by the next holder.
-async fn write(dispatcher: &Dispatcher, group: &mut [Settlement], pulse: &crate::ops::lifecycle::Pulse) {
-    let until = Instant::now() + dispatcher.lease;
-    let mut failures = backoff::reconnect();
-    loop {
-        pulse.tick();
-        let now = match dispatcher.ledger.now().await {
-            Ok(now) => dispatcher.ledger.settle(group, &dispatcher.alias_types, now).await,
-            Err(error) => Err(error),
-        };
-        match now {
-            Ok(done) => {
-                report(&done.finals, &dispatcher.outcomes);
-                metrics::STALE_SETTLES.add(&[], done.stale as u64);
-                if group.iter().any(|settlement| settlement.release == Release::Now) {
-                    dispatcher.wake.notify_one();
+impl Settling {
+    async fn run(self, mut receiver: mpsc::Receiver<Ended>) {
+        let mut group = Vec::with_capacity(MOST_AT_ONCE);
+        loop {
+            tokio::select! {
+                count = receiver.recv_many(&mut group, MOST_AT_ONCE) => if count == 0 { break },
+                () = tokio::time::sleep(Duration::from_secs(1)) => {}
+            }
+            self.pulse.tick();
+            if !group.is_empty() {
+                self.settle(std::mem::take(&mut group)).await;
+            }
+        }
+        self.pulse.done();
+    }
+
+    /// Writes a group, and goes on with those of its lanes that are held for their next turn.
+    async fn settle(&self, group: Vec<Ended>) {
+        // Told to stop, nothing new is taken; and without a way in nobody could settle it.
+        let settler = self.again.upgrade().filter(|_| !self.stop.is_cancelled()).map(Settler);
+        let (mut settlements, places): (Vec<_>, Vec<_>) = group
+            .into_iter()
+            .map(|ended| (ended.settlement, ended.next.filter(|_| settler.is_some())))
+            .map(|(settlement, place)| (Settlement { may_go_on: place.is_some(), ..settlement }, place))
+            .unzip();
+        let go_on = self.write(&mut settlements).await;
+        metrics::TURNS.add(&["hold"], go_on.len() as u64);
+        if settlements.iter().any(|settlement| settlement.release == Release::Now && !go_on.contains(&settlement.claimed.id)) {
+            self.dispatcher.wake.notify_one();
+        }
+        for (settlement, place) in settlements.into_iter().zip(places) {
+            if let (Some(settler), Some(place), true) = (&settler, place, go_on.contains(&settlement.claimed.id)) {
+                self.attempts.spawn(super::work(self.dispatcher.clone(), settler.clone(), settlement.claimed, place));
+            }
+        }
+    }
+
+    /// Writes settlements, as long as any of their leases may still stand; what is left then is read by the next holder. Gives the
+    /// lanes that are held for their next turn.
+    async fn write(&self, group: &mut [Settlement]) -> BTreeSet<i64> {
+        let until = Instant::now() + self.dispatcher.lease;
+        let mut failures = backoff::reconnect();
+        loop {
+            self.pulse.tick();
+            let Dispatcher { ledger, alias_types, outcomes, .. } = &self.dispatcher;
+            match ledger.settle(group, alias_types, self.dispatcher.hold()).await {
+                Ok(done) => {
+                    report(&done.finals, outcomes);
+                    metrics::STALE_SETTLES.add(&[], done.stale as u64);
+                    return done.go_on;
                 }
-                return;
-            }
-            Err(error) if error.is_passing() && Instant::now() < until => {
-                tracing::warn!(%error, count = group.len(), "attempts cannot be settled yet; trying again");
-                tokio::time::sleep(backoff::pause(&mut failures)).await;
-            }
-            // One of them is to blame: alone it shows.
-            Err(error) if !error.is_passing() && group.len() > 1 => {
-                tracing::warn!(%error, count = group.len(), "attempts cannot be settled together; settling each alone");
-                for one in group.chunks_mut(1) {
-                    Box::pin(write(dispatcher, one, pulse)).await;
+                Err(error) if error.is_passing() && Instant::now() < until => {
+                    tracing::warn!(%error, count = group.len(), "attempts cannot be settled yet; trying again");
+                    tokio::time::sleep(backoff::pause(&mut failures)).await;
                 }
-                return;
-            }
-            Err(error) => {
-                tracing::error!(%error, count = group.len(), "attempts were not settled; their orders will be read first");
-                return;
+                // One of them is to blame: alone it shows.
+                Err(error) if !error.is_passing() && group.len() > 1 => {
+                    tracing::warn!(%error, count = group.len(), "attempts cannot be settled together; settling each alone");
+                    let mut go_on = BTreeSet::new();
+                    for one in group.chunks_mut(1) {
+                        go_on.append(&mut Box::pin(self.write(one)).await);
+                    }
+                    return go_on;
+                }
+                Err(error) => {
+                    tracing::error!(%error, count = group.len(), "attempts were not settled; their orders will be read first");
+                    return BTreeSet::new();
+                }
             }
         }
     }

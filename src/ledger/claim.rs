@@ -132,7 +132,7 @@ impl Ledger {
                     let (lane, turn) = planned(lane, now, &mut *decide)?;
                     Ok((lane, before, turn))
                 });
-                let (mut lane, before, turn) = match planned {
+                let (mut lane, mut before, turn) = match planned {
                     Ok(planned) => planned,
                     Err(why) => {
                         parked.push(Parked { id: head.id, touches: head.touches.saturating_add(1).max(MOST_TOUCHES), why });
@@ -142,7 +142,7 @@ impl Ledger {
                 let release = Release::of(&turn.next, request.lease);
                 let written = Written::of(&head, &mut lane, &before, &turn, release, now)?;
                 if matches!(turn.next, Next::Send(_) | Next::Read { .. }) {
-                    let before = before.after(&lane, &written)?;
+                    before.follow(&mut lane, &written);
                     let lease_no = head.lease_no + 1;
                     let (target, next) = (head.target, turn.next);
                     claims.lanes.push(Claimed { id: head.id, lease_no, target, lane, next, at: now, began, before });
@@ -151,7 +151,7 @@ impl Ledger {
             }
             park(&mut transaction, &parked).await?;
             claims.parked = parked.len();
-            let (finals, tied) = write_lanes(&mut transaction, writes, targets, now).await?;
+            let (finals, tied) = write_lanes(&mut transaction, &writes, targets, now).await?;
             claims.finals = finals;
             claims.lanes.retain(|claimed| !tied.contains(&claimed.id));
             Ok::<Claims, LedgerError>(claims)

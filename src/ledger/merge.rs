@@ -163,7 +163,7 @@ pub async fn merge_lanes(db: &mut PgConnection, keep: i64, gone: i64) -> Result<
     let ((mut kept, _), (other, _)) = (kept?, other?);
     let names: Vec<_> = other.names.iter().map(|(kind, alias, row)| ((keep, *kind, alias.clone()), row.clone())).collect();
     kept.absorb(other);
-    kept.names.take_learned();
+    kept.names.forget_learned();
     for statement in ["UPDATE work SET lane = $1 WHERE lane = $2", "UPDATE order_name SET lane = $1 WHERE lane = $2"] {
         sqlx::query(statement).bind(keep).bind(gone).execute(&mut *db).await?;
     }

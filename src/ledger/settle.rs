@@ -6,12 +6,13 @@ use super::finals::FinalRow;
 use super::load::Head;
 use super::write::{Written, write_lanes};
 use super::{Ledger, LedgerError, Targets};
+use crate::plan::lane::Memo;
 use crate::plan::turn::{Next, Turn};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use fail::fail_point;
-use sqlx::Connection;
-use std::collections::BTreeSet;
-use std::time::Duration;
+use sqlx::{Connection, PgConnection, Row};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 /// What becomes of a lane after its turn.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -44,6 +45,8 @@ pub struct SettleReport {
     pub finals: Vec<FinalRow>,
     /// Lanes whose lease had gone to somebody else: nothing of them was written.
     pub stale: usize,
+    /// Lanes that are held on, with their next turn taken.
+    pub go_on: BTreeSet<i64>,
 }
 
 /// A lane after an answer: what its turn came to is to be written.
@@ -53,20 +56,24 @@ pub struct Settlement {
     pub claimed: Claimed,
     /// Its turn after the answer.
     pub turn: Turn,
-    /// What becomes of it.
+    /// What becomes of it, unless it goes on.
     pub release: Release,
+    /// Whether its holder may take its next turn at once, without a claim.
+    pub may_go_on: bool,
+}
+
+/// For how long a lane that goes on is held, and how long its next call may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Hold {
+    /// `dispatch.lease`
+    pub lease: Duration,
+    /// `dispatch.request_timeout`
+    pub request_timeout: TimeDelta,
 }
 
 impl Ledger {
-    /// The present by the clock that all replicas share.
-    ///
-    /// # Errors
-    /// Where Postgres is away.
-    pub async fn now(&self) -> Result<DateTime<Utc>, LedgerError> {
-        in_time(async { Ok(sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(&self.pool).await?) }).await
-    }
-
     /// Writes what came of many lanes in one transaction. A lane whose lease has gone to somebody else is left alone and counted.
+    /// One that may go on, and that nothing has arrived for, is leased again in the same write, with its next intent in it.
     ///
     /// # Errors
     /// Where Postgres is away: then nothing was written, and the same call may be made again.
@@ -74,46 +81,97 @@ impl Ledger {
         &self,
         settlements: &mut [Settlement],
         targets: &Targets,
-        now: DateTime<Utc>,
+        hold: Hold,
     ) -> Result<SettleReport, LedgerError> {
         in_time(async {
+            let began = Instant::now();
             let mut connection = self.pool.acquire().await?;
             let mut transaction = connection.begin().await?;
-            let ids: Vec<i64> = settlements.iter().map(|settlement| settlement.claimed.id).collect();
-            let numbers: Vec<i64> = settlements.iter().map(|settlement| settlement.claimed.lease_no).collect();
-            let standing: Vec<i64> = sqlx::query_scalar(
-                "SELECT l.id FROM lane l JOIN unnest($1::bigint[], $2::bigint[]) AS k (id, lease_no)
-                    ON l.id = k.id AND l.lease_no = k.lease_no
-                 WHERE l.is_leased AND l.merged_into IS NULL
-                 ORDER BY l.id FOR UPDATE OF l",
-            )
-            .bind(ids)
-            .bind(numbers)
-            .fetch_all(&mut *transaction)
-            .await?;
-            let standing: BTreeSet<i64> = standing.into_iter().collect();
-            let mut report = SettleReport { stale: settlements.len() - standing.len(), ..SettleReport::default() };
-            let mut writes = Vec::new();
-            for settlement in settlements.iter_mut().filter(|settlement| standing.contains(&settlement.claimed.id)) {
-                let Claimed { id, lease_no, target, lane, before, .. } = &mut settlement.claimed;
-                let head = Head {
-                    id: *id,
-                    lease_no: *lease_no,
-                    target: target.clone(),
-                    bwp_id: lane.bwp_id.clone(),
-                    memo: Default::default(),
-                    touches: 0,
-                };
-                // The names learned are taken from a copy: a settle that fails is tried again with all of them.
-                let mut lane = lane.clone();
-                writes.push(Written::of(&head, &mut lane, before, &settlement.turn, settlement.release, now)?);
+            let standing = standing(&mut transaction, settlements).await?;
+            let mut report = SettleReport { stale: settlements.len() - standing.lanes.len(), ..SettleReport::default() };
+            let mut writes = Vec::with_capacity(standing.lanes.len());
+            let mut onward = BTreeMap::new();
+            for settlement in settlements.iter_mut() {
+                let Some(is_dirty) = standing.lanes.get(&settlement.claimed.id) else { continue };
+                let goes_on = settlement.may_go_on && !is_dirty;
+                let (written, memo) = settlement.written(goes_on.then_some(hold), standing.now)?;
+                if goes_on {
+                    onward.insert(written.id, memo);
+                }
+                writes.push(written);
             }
-            (report.finals, _) = write_lanes(&mut transaction, writes, targets, now).await?;
+            let (finals, tied) = write_lanes(&mut transaction, &writes, targets, standing.now).await?;
+            report.finals = finals;
             fail_point!("settle-written");
             transaction.commit().await?;
             fail_point!("settle-committed");
+            onward.retain(|id, _| !tied.contains(id));
+            let written: BTreeMap<i64, &Written> = writes.iter().map(|written| (written.id, written)).collect();
+            for Settlement { claimed, turn, .. } in settlements {
+                let (Some(memo), Some(written)) = (onward.remove(&claimed.id), written.get(&claimed.id)) else { continue };
+                claimed.before.follow(&mut claimed.lane, written);
+                claimed.lane.memo = memo;
+                claimed.lease_no += 1;
+                claimed.next = turn.next.clone();
+                (claimed.at, claimed.began) = (standing.now, began);
+                report.go_on.insert(claimed.id);
+            }
             Ok(report)
         })
         .await
     }
+}
+
+impl Settlement {
+    /// What is to be written, and the lane's memo once it has been; the lane itself stays as it is, since the write may fail and be
+    /// made again.
+    fn written(&mut self, goes_on: Option<Hold>, now: DateTime<Utc>) -> Result<(Written, Memo), LedgerError> {
+        let Claimed { id, lease_no, target, lane, before, .. } = &mut self.claimed;
+        let head = Head {
+            id: *id,
+            lease_no: *lease_no,
+            target: target.clone(),
+            bwp_id: lane.bwp_id.clone(),
+            memo: Memo::default(),
+            touches: 0,
+        };
+        let kept = lane.memo.clone();
+        let release = match goes_on {
+            None => self.release,
+            Some(hold) => {
+                if let Next::Send(draft) = &self.turn.next {
+                    lane.begin(draft, now + hold.request_timeout);
+                }
+                Release::Lease(hold.lease)
+            }
+        };
+        let written = Written::of(&head, lane, before, &self.turn, release, now);
+        let memo = std::mem::replace(&mut lane.memo, kept);
+        Ok((written?.settled(), memo))
+    }
+}
+
+/// The lanes of a settle whose leases still stand, locked, and whether something has arrived for them since.
+struct Standing {
+    lanes: BTreeMap<i64, bool>,
+    now: DateTime<Utc>,
+}
+
+async fn standing(db: &mut PgConnection, settlements: &[Settlement]) -> Result<Standing, LedgerError> {
+    let rows = sqlx::query(
+        "SELECT l.id, l.is_dirty, now() FROM lane l JOIN unnest($1::bigint[], $2::bigint[]) AS k (id, lease_no)
+            ON l.id = k.id AND l.lease_no = k.lease_no
+         WHERE l.is_leased AND l.merged_into IS NULL
+         ORDER BY l.id FOR UPDATE OF l",
+    )
+    .bind(settlements.iter().map(|settlement| settlement.claimed.id).collect::<Vec<_>>())
+    .bind(settlements.iter().map(|settlement| settlement.claimed.lease_no).collect::<Vec<_>>())
+    .fetch_all(db)
+    .await?;
+    let mut standing = Standing { lanes: BTreeMap::new(), now: DateTime::UNIX_EPOCH };
+    for row in &rows {
+        standing.lanes.insert(row.try_get(0)?, row.try_get(1)?);
+        standing.now = row.try_get(2)?;
+    }
+    Ok(standing)
 }

@@ -14,6 +14,8 @@ pub struct TargetStanding {
     pub hold: Option<TimeDelta>,
     /// For how long its breaker has been open, all times together.
     pub open_for: TimeDelta,
+    /// Whether some replica found it away, and none has had an answer with sense since.
+    pub is_open: bool,
 }
 
 impl Ledger {
@@ -63,7 +65,8 @@ impl Ledger {
         in_time(async {
             let rows = sqlx::query(
                 "SELECT name, extract(epoch FROM not_before - clock_timestamp())::float8,
-                        extract(epoch FROM open_for + coalesce(clock_timestamp() - open_since, '0'))::float8
+                        extract(epoch FROM open_for + coalesce(clock_timestamp() - open_since, '0'))::float8,
+                        open_since IS NOT NULL
                  FROM target",
             )
             .fetch_all(&self.pool)
@@ -74,7 +77,7 @@ impl Ledger {
                     let hold: Option<f64> = row.try_get(1)?;
                     let open_for: f64 = row.try_get(2)?;
                     let hold = hold.map(delta).filter(|hold| *hold > TimeDelta::zero());
-                    Ok(TargetStanding { name: row.try_get(0)?, hold, open_for: delta(open_for) })
+                    Ok(TargetStanding { name: row.try_get(0)?, hold, open_for: delta(open_for), is_open: row.try_get(3)? })
                 })
                 .collect()
         })

@@ -11,7 +11,7 @@ use crate::event::{Alias, AliasKind};
 use crate::plan::lane::{Lane, Settled, Standing, Stands};
 use crate::plan::names::NameRow;
 use crate::plan::rank::EventNo;
-use crate::plan::subject::Name;
+use crate::plan::subject::{Name, Subject};
 use crate::plan::turn::Turn;
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
@@ -21,16 +21,26 @@ use std::collections::BTreeSet;
 #[derive(Debug)]
 pub struct Written {
     pub(super) id: i64,
+    /// Whether this ends a lease: then what the lane's holders did before no longer counts against it.
+    is_settled: bool,
     target: String,
     release: Release,
     bwp_id: Option<String>,
     memo: String,
     flight: Vec<EventNo>,
-    things: Vec<(String, String)>,
-    gone_things: Vec<String>,
+    things: Vec<ThingRow>,
+    gone_things: Vec<(Subject, String)>,
     names: Vec<(AliasKind, Alias, NameRow)>,
     parked: Vec<Parked>,
     pub(super) settled: Vec<Ended>,
+}
+
+/// A thing whose row has to say something new.
+#[derive(Debug)]
+struct ThingRow {
+    subject: Subject,
+    key: String,
+    doc: String,
 }
 
 /// An event that is final, with what its outcome says beside it.
@@ -53,7 +63,7 @@ struct Parked {
 }
 
 impl Written {
-    /// The difference between a lane after its turn and its rows.
+    /// The difference between a lane after its turn and its rows. What the lane has learned stays in it: see [`Before::follow`].
     pub fn of(
         head: &Head,
         lane: &mut Lane,
@@ -66,24 +76,15 @@ impl Written {
         for (subject, thing) in &lane.things {
             let doc = json_text(thing);
             if before.things.get(subject) != Some(&doc) {
-                things.push((serde_json::to_string(subject)?, doc));
+                things.push(ThingRow { subject: subject.clone(), key: serde_json::to_string(subject)?, doc });
             }
         }
         let gone = before.things.keys().filter(|subject| !lane.things.contains_key(subject));
-        let gone_things = gone.map(serde_json::to_string).collect::<Result<_, _>>()?;
+        let gone = gone.map(|subject| Ok((subject.clone(), serde_json::to_string(subject)?)));
+        let gone_things = gone.collect::<Result<_, serde_json::Error>>()?;
         let flight = lane.memo.intents.iter().filter(|intent| intent.stands == Stands::InFlight);
         let flight: BTreeSet<EventNo> =
             flight.flat_map(|intent| &intent.parts).flat_map(|part| part.events.iter().copied()).collect();
-        let settled = turn
-            .settled
-            .iter()
-            .filter_map(|settled| {
-                let record = before.records.get(&settled.no)?.clone();
-                let entity_bwp_id = entity_id(lane, settled);
-                let order_bwp_id = lane.order_id().map(str::to_owned);
-                Some(Ended { settled: settled.clone(), record, order_bwp_id, entity_bwp_id })
-            })
-            .collect();
         // Where not all events were loaded, the rest may be due: at once where something has ended, else soon.
         let release = match release {
             Release::Lease(_) => release,
@@ -93,6 +94,7 @@ impl Written {
         };
         Ok(Written {
             id: head.id,
+            is_settled: false,
             target: head.target.clone(),
             release,
             bwp_id: lane.bwp_id.clone(),
@@ -100,17 +102,28 @@ impl Written {
             flight: flight.into_iter().collect(),
             things,
             gone_things,
-            names: lane.names.take_learned(),
+            names: lane.names.learned(),
             parked: parked(lane, before, turn)?,
-            settled,
+            settled: ended(lane, before, turn),
         })
+    }
+
+    /// The same, at the end of a lease.
+    pub fn settled(self) -> Written {
+        Written { is_settled: true, ..self }
     }
 }
 
 impl Before {
-    /// What the rows are once this has been written.
-    pub(super) fn after(mut self, lane: &Lane, written: &Written) -> Result<Before, LedgerError> {
-        self.things = lane.things.iter().map(|(subject, thing)| (subject.clone(), json_text(thing))).collect();
+    /// Makes this what the rows are once that has been written, and the lane one that has learned nothing since.
+    pub(super) fn follow(&mut self, lane: &mut Lane, written: &Written) {
+        lane.names.forget_learned();
+        for (subject, _) in &written.gone_things {
+            self.things.remove(subject);
+        }
+        for row in &written.things {
+            self.things.insert(row.subject.clone(), row.doc.clone());
+        }
         for ended in &written.settled {
             self.records.remove(&ended.settled.no);
         }
@@ -122,8 +135,17 @@ impl Before {
                 record.progress.clone_from(&parked.progress);
             }
         }
-        Ok(self)
     }
+}
+
+fn ended(lane: &Lane, before: &Before, turn: &Turn) -> Vec<Ended> {
+    let ended = turn.settled.iter().filter_map(|settled| {
+        let record = before.records.get(&settled.no)?.clone();
+        let entity_bwp_id = entity_id(lane, settled);
+        let order_bwp_id = lane.order_id().map(str::to_owned);
+        Some(Ended { settled: settled.clone(), record, order_bwp_id, entity_bwp_id })
+    });
+    ended.collect()
 }
 
 fn entity_id(lane: &Lane, settled: &Settled) -> Option<String> {
@@ -161,20 +183,20 @@ fn parked(lane: &mut Lane, before: &Before, turn: &Turn) -> Result<Vec<Parked>, 
 /// Writes lanes whose rows are locked. Gives what became final, and the lanes that were merged: their leases no longer stand.
 pub async fn write_lanes(
     db: &mut PgConnection,
-    writes: Vec<Written>,
+    writes: &[Written],
     targets: &Targets,
     now: DateTime<Utc>,
 ) -> Result<(Vec<FinalRow>, BTreeSet<i64>), LedgerError> {
     if writes.is_empty() {
         return Ok(Default::default());
     }
-    write_heads(db, &writes).await?;
-    write_things(db, &writes).await?;
-    write_names(db, &writes).await?;
-    write_parked(db, &writes).await?;
-    let finals = write_finals(db, &writes, now).await?;
+    write_heads(db, writes).await?;
+    write_things(db, writes).await?;
+    write_names(db, writes).await?;
+    write_parked(db, writes).await?;
+    let finals = write_finals(db, writes, now).await?;
     // Last, since a tie moves what has just been written.
-    let tied = tie_lanes(db, &learned_orders(&writes), targets).await?;
+    let tied = tie_lanes(db, &learned_orders(writes), targets).await?;
     Ok((finals, tied))
 }
 
@@ -206,11 +228,11 @@ async fn write_heads(db: &mut PgConnection, writes: &[Written]) -> Result<(), Le
                 -- A lane that only rests is never due at once: nothing can make it spin.
                 WHEN k.due IS NOT NULL THEN greatest(k.due, now() + interval '20 ms') END,
             is_dirty = false,
-            touches = CASE WHEN k.lease IS NOT NULL THEN l.touches + 1 ELSE 0 END,
-            parked_until = CASE WHEN k.lease IS NOT NULL THEN l.parked_until END,
+            touches = CASE WHEN k.lease IS NULL THEN 0 WHEN k.is_settled THEN 1 ELSE l.touches + 1 END,
+            parked_until = CASE WHEN k.lease IS NOT NULL AND NOT k.is_settled THEN l.parked_until END,
             bwp_id = coalesce(k.bwp_id, l.bwp_id), memo = k.memo::jsonb, flight = k.flight::bigint[]
-         FROM unnest($1::bigint[], $2::float8[], $3::timestamptz[], $4::text[], $5::text[], $6::text[])
-              AS k (id, lease, due, bwp_id, memo, flight)
+         FROM unnest($1::bigint[], $2::float8[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::bool[])
+              AS k (id, lease, due, bwp_id, memo, flight, is_settled)
          WHERE l.id = k.id",
     )
     .bind(writes.iter().map(|written| written.id).collect::<Vec<_>>())
@@ -219,6 +241,7 @@ async fn write_heads(db: &mut PgConnection, writes: &[Written]) -> Result<(), Le
     .bind(writes.iter().map(|written| written.bwp_id.clone()).collect::<Vec<_>>())
     .bind(writes.iter().map(|written| (written.memo != "{}").then(|| written.memo.clone())).collect::<Vec<_>>())
     .bind(flights)
+    .bind(writes.iter().map(|written| written.is_settled).collect::<Vec<_>>())
     .execute(db)
     .await?;
     Ok(())
@@ -232,7 +255,7 @@ fn array(numbers: &[EventNo]) -> String {
 
 async fn write_things(db: &mut PgConnection, writes: &[Written]) -> Result<(), LedgerError> {
     let gone: Vec<(i64, &String)> =
-        writes.iter().flat_map(|written| written.gone_things.iter().map(|subject| (written.id, subject))).collect();
+        writes.iter().flat_map(|written| written.gone_things.iter().map(|(_, subject)| (written.id, subject))).collect();
     if !gone.is_empty() {
         sqlx::query("DELETE FROM entity WHERE (lane, subject) IN (SELECT * FROM unnest($1::bigint[], $2::text[]))")
             .bind(gone.iter().map(|row| row.0).collect::<Vec<_>>())
@@ -240,7 +263,7 @@ async fn write_things(db: &mut PgConnection, writes: &[Written]) -> Result<(), L
             .execute(&mut *db)
             .await?;
     }
-    let things: Vec<(i64, &(String, String))> =
+    let things: Vec<(i64, &ThingRow)> =
         writes.iter().flat_map(|written| written.things.iter().map(|thing| (written.id, thing))).collect();
     if things.is_empty() {
         return Ok(());
@@ -251,8 +274,8 @@ async fn write_things(db: &mut PgConnection, writes: &[Written]) -> Result<(), L
          ON CONFLICT (lane, subject) DO UPDATE SET doc = excluded.doc, changed_at = excluded.changed_at",
     )
     .bind(things.iter().map(|row| row.0).collect::<Vec<_>>())
-    .bind(things.iter().map(|row| row.1.0.clone()).collect::<Vec<_>>())
-    .bind(things.iter().map(|row| row.1.1.clone()).collect::<Vec<_>>())
+    .bind(things.iter().map(|row| row.1.key.clone()).collect::<Vec<_>>())
+    .bind(things.iter().map(|row| row.1.doc.clone()).collect::<Vec<_>>())
     .execute(db)
     .await?;
     Ok(())

@@ -122,6 +122,8 @@ metrics_list! {
     READS = counter("reads_total", &["verdict"], "Reads of orders that were tried, by what became of them");
     /// Answers that nobody has judged yet.
     UNLISTED_ERRORS = counter("unlisted_errors_total", &["code"], "Errors of Buy with Prime that the table of verdicts does not list, by code; each took the safe verdict");
+    /// Turns that orders took.
+    TURNS = counter("turns_total", &["by"], "Turns of orders that led to a call: by a claim, or by holding the order on after a settle");
     /// Orders that cannot be worked on.
     LANES_PARKED = counter("lanes_parked_total", &[], "Orders put to rest because they killed their holders or cannot be read");
     /// Orders that rest now.
@@ -164,6 +166,8 @@ pub const KINDS: [&str; 6] = ["ORDER", "LINE_ITEM", "RETURN", "REFUND", "PACKAGE
 pub const STATUSES: [&str; 7] = ["DELIVERED", "CONFIRMED", "SUPERSEDED", "NOTHING_TO_SEND", "DEAD", "QUARANTINED", "DISCARDED"];
 /// The values of `state`.
 pub const STATES: [&str; 4] = ["waiting", "queued", "retrying", "in_flight"];
+/// The values of `by`.
+pub const TURN_REASONS: [&str; 2] = ["claim", "hold"];
 /// The values of `result`.
 pub const TOKEN_RESULTS: [&str; 2] = ["ok", "error"];
 
@@ -227,6 +231,7 @@ pub fn start_at_zero(known: &KnownLabels<'_>) {
     known.verdicts.iter().for_each(|verdict| ATTEMPTS.add(&[verdict], 0));
     known.verdicts.iter().for_each(|verdict| READS.add(&[verdict], 0));
     known.targets.iter().for_each(|target| BREAKER_OPEN.set(&[target], 0.0));
+    TURN_REASONS.iter().for_each(|by| TURNS.add(&[by], 0));
     TOKEN_RESULTS.iter().for_each(|result| TOKEN_REFRESHES.add(&[result], 0));
     for kind in KINDS {
         STATUSES.iter().for_each(|status| OUTCOMES.add(&[kind, status], 0));

@@ -4,7 +4,7 @@ use super::subject::{Name, Need};
 use crate::event::{Alias, AliasKind};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Where a row of the table came from; what Buy with Prime itself answered wins over any other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -116,12 +116,15 @@ impl Names {
         self.rows.iter().map(|((kind, alias), row)| (kind, alias, row))
     }
 
-    /// Rows that changed since they were loaded, each once.
-    pub fn take_learned(&mut self) -> Vec<(AliasKind, Alias, NameRow)> {
-        let mut keys = std::mem::take(&mut self.learned);
-        keys.sort();
-        keys.dedup();
-        keys.into_iter().filter_map(|key| self.rows.get(&key).map(|row| (key.0, key.1, row.clone()))).collect()
+    /// Rows that changed since they were loaded or stored, each once.
+    pub fn learned(&self) -> Vec<(AliasKind, Alias, NameRow)> {
+        let keys: BTreeSet<&(AliasKind, Alias)> = self.learned.iter().collect();
+        keys.into_iter().filter_map(|key| self.rows.get(key).map(|row| (key.0, key.1.clone(), row.clone()))).collect()
+    }
+
+    /// What was learned has been stored.
+    pub fn forget_learned(&mut self) {
+        self.learned.clear();
     }
 
     /// Takes over the rows of another order that turned out to be this one.

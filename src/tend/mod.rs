@@ -73,6 +73,11 @@ pub async fn learn_standings(ledger: &Ledger, targets: &BTreeMap<String, Arc<Tar
     for standing in ledger.target_standings().await? {
         let Some(target) = targets.get(&standing.name) else { continue };
         *lock(&target.open_for) = standing.open_for;
+        // A replica that found it away may have died since: whoever gets answers says that it is back.
+        let now = Instant::now();
+        if standing.is_open && now.checked_sub(THROTTLES * 2).is_some_and(|lately| lock(&target.gate).was_up_since(lately)) {
+            ledger.breaker(&standing.name, false).await?;
+        }
         if let Some(Ok(wait)) = standing.hold.map(|hold| hold.to_std()) {
             lock(&target.gate).hold(Instant::now() + wait);
         }

@@ -8,6 +8,7 @@ mod cluster;
 mod dispatch;
 mod examples;
 mod harness;
+mod hot;
 mod killed;
 mod many;
 mod merchant;
@@ -23,4 +24,5 @@ mod shutdown;
 mod sound;
 #[path = "../support/mod.rs"]
 mod support;
+mod traps;
 mod whole;

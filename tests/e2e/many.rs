@@ -30,12 +30,12 @@ async fn two_thousand_orders_on_two_replicas() {
     let only_waiting = |totals: &bwp_sync::ledger::Totals| {
         totals.backlog.waiting == waiting && totals.backlog.total() == waiting && totals.read == written
     };
-    service.totals("only what waits for names is left", PATIENCE, only_waiting).await;
+    service.totals("only what waits for names is left", PATIENCE * 2, only_waiting).await;
     println!("all but what waits after {:?}", began.elapsed());
     written += publish(&service.topics, &late).await;
 
     let count = events.len() + late.len();
-    let totals = service.drained(count, PATIENCE).await;
+    let totals = service.drained(count, PATIENCE * 2).await;
     println!("{count} events of {ORDERS} orders after {:?}", began.elapsed());
     assert_eq!((totals.read, totals.duplicates, totals.tombstones), (written, written - count as i64, 0));
     let outcomes = service.outcomes(count).await;

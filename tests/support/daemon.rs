@@ -161,6 +161,13 @@ impl Daemon {
         assert!(sent.success(), "{line}: {sent}");
     }
 
+    /// Bytes of memory that it holds now.
+    pub fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("the process runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux says so");
+        1024 * line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number of kB")
+    }
+
     /// How it ended; `None` while it runs.
     pub fn exit_status(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("ask for the daemon's status")
