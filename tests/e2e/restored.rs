@@ -7,8 +7,10 @@ use crate::shop::order;
 use crate::sound::assert_sound;
 use crate::support::events::{Envelope, Event, Kind};
 use crate::support::kafka::consume_all;
+use crate::support::postgres::fresh_database;
 use crate::support::{PATIENCE, wait_until};
 use bwp_simulator::{Options, Report, Wrong};
+use bwp_sync::config::ReadFirst;
 use bwp_sync::ledger::Ledger;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -190,4 +192,22 @@ async fn without_reading_first_refunds_would_be_paid_twice() {
     twice.sort_unstable();
     assert_eq!(twice, ["322-ABC1-1001", "322-ABC1-1002", "322-ABC1-1004"], "{:#?}", restored.report.findings);
     assert!(restored.report.findings.iter().all(|finding| finding.kind == Wrong::PaymentAppliedTwice));
+}
+
+#[tokio::test]
+async fn what_is_known_comes_into_doubt_with_a_restore_and_when_reading_first_begins() {
+    let database = fresh_database().await;
+    let ledger = Ledger::new(&database.url.clone().into(), 2).unwrap();
+    ledger.migrate().await.unwrap();
+    let starts = async |read_first| ledger.come_home(read_first).await.unwrap();
+    assert_eq!([starts(ReadFirst::Off).await, starts(ReadFirst::Off).await], [None, None]);
+    let began = starts(ReadFirst::Refunds).await.expect("doubt from here");
+    assert_eq!(starts(ReadFirst::Refunds).await, Some(began), "the next start changes nothing");
+    assert_eq!(starts(ReadFirst::Off).await, None);
+    let again = starts(ReadFirst::All).await.expect("doubt from here");
+    assert!(again > began);
+    // The rows come from somewhere else. Whichever replica is the first to see it, all of them doubt the same.
+    sqlx::raw_sql("UPDATE home SET place = 'elsewhere'").execute(&database.pool().await).await.unwrap();
+    let (one, other) = tokio::join!(starts(ReadFirst::All), starts(ReadFirst::All));
+    assert!(one == other && one > Some(again), "{one:?} {other:?}");
 }
