@@ -94,6 +94,35 @@ async fn an_answer_that_is_lost_is_read_and_not_sent_again() {
 }
 
 #[tokio::test]
+async fn what_is_unknown_stays_with_its_order_when_its_name_is_taken_from_it() {
+    let shop = Shop::open(Options::default(), &["dispatch.request_timeout=1s", "dispatch.lease=5s"]).await;
+    shop.simulator.seed_order(order("322-ABC1-AAAAAA", "1001")).unwrap();
+    shop.simulator.faults().one(Rule {
+        when: When { operation: Some("updateOrder".into()), times: Some(1), ..When::default() },
+        apply: Some(Apply::Yes),
+        answer: Answer::Reset,
+        ..Rule::default()
+    });
+    let row = |id: &str, version: u64, bwp_id: Value| {
+        let data = json!({"kind": "ORDER", "alias": {"type": "EXTERNAL_ID", "id": "1001"}, "bwpId": bwp_id, "version": version});
+        event(Kind::Alias, id, data)
+    };
+    shop.take(&[row("a-1", 1, json!("322-ABC1-AAAAAA"))]).await;
+    shop.take(&[a_refund("f-1", 1, "5.00", "SUCCESS", &[("p-1", "5.00")])]).await;
+    let pool = shop.database.pool().await;
+    crate::support::wait_until("the refund to be unknown", crate::support::PATIENCE, async || {
+        let unknown = "SELECT count(*) FROM lane WHERE memo ? 'intents' AND NOT is_leased AND flight = '{}'";
+        let lanes: i64 = sqlx::query_scalar(unknown).fetch_one(&pool).await.unwrap();
+        if lanes == 1 { Ok(()) } else { Err(lanes.to_string()) }
+    })
+    .await;
+    shop.take(&[row("a-2", 2, Value::Null)]).await;
+    shop.settled().await;
+    assert_eq!(shop.outcome("f-1").await.0, "CONFIRMED");
+    shop.assert_clean().await;
+}
+
+#[tokio::test]
 async fn two_names_of_one_order_become_one_lane() {
     let shop = Shop::open(Options::default(), &["dispatch.request_timeout=1s", "dispatch.lease=5s"]).await;
     shop.simulator.seed_order(order("322-ABC1-AAAAAA", "1001")).unwrap();
