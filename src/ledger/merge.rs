@@ -99,10 +99,15 @@ pub async fn are_two_orders(db: &mut PgConnection, one: i64, other: i64) -> Resu
 }
 
 /// A name no longer stands for the order that it stood for: it leads to another lane from now on, with the events that used it, dead
-/// ones among them, and the merchant's own rows. Both lanes' rows are locked. A mutation in flight goes on, with its events.
+/// ones among them, and the merchant's own rows. Both lanes' rows are locked. A mutation that is in flight or unknown goes on, with its
+/// events: sent under the new meaning too, they would be sent twice. The old lane is dirty now, so that its holder does not go on with
+/// what has left it.
 pub async fn part_lane(db: &mut PgConnection, old: i64, new: i64, key: &OrderKey, types: &AliasTypes) -> Result<(), LedgerError> {
-    let flight: Vec<i64> =
-        sqlx::query_scalar("SELECT unnest(flight) FROM lane WHERE id = $1").bind(old).fetch_all(&mut *db).await?;
+    let memo: Option<String> =
+        sqlx::query_scalar("SELECT memo::text FROM lane WHERE id = $1").bind(old).fetch_one(&mut *db).await?;
+    let memo: Memo = memo.map(|memo| serde_json::from_str(&memo)).transpose()?.unwrap_or_default();
+    let open: BTreeSet<i64> =
+        memo.intents.iter().flat_map(|intent| &intent.parts).flat_map(|part| part.events.iter().copied()).collect();
     let rows = sqlx::query("SELECT * FROM work WHERE lane = $1").bind(old).fetch_all(&mut *db).await?;
     let mut moved = Vec::new();
     for row in &rows {
@@ -110,7 +115,7 @@ pub async fn part_lane(db: &mut PgConnection, old: i64, new: i64, key: &OrderKey
         let event = record(row)?.event();
         let uses =
             event.is_some_and(|event| OrderKey::new(&key.target, &types.name(AliasKind::Order, &event.data.order())) == *key);
-        if uses && !flight.contains(&no) {
+        if uses && !open.contains(&no) {
             moved.push(no);
         }
     }
@@ -136,10 +141,13 @@ pub async fn part_lane(db: &mut PgConnection, old: i64, new: i64, key: &OrderKey
     .bind(origin_code(Origin::Bwp))
     .execute(&mut *db)
     .await?;
-    sqlx::query("UPDATE lane SET next_at = CASE WHEN is_leased THEN next_at ELSE now() END, is_dirty = is_leased WHERE id = $1")
-        .bind(new)
-        .execute(db)
-        .await?;
+    sqlx::query(
+        "UPDATE lane SET next_at = CASE WHEN is_leased THEN next_at ELSE now() END, is_dirty = is_leased WHERE id IN ($1, $2)",
+    )
+    .bind(new)
+    .bind(old)
+    .execute(db)
+    .await?;
     Ok(())
 }
 

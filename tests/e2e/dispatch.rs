@@ -93,6 +93,76 @@ async fn an_answer_that_is_lost_is_read_and_not_sent_again() {
     }
 }
 
+/// Version by version, what the order's name stands for.
+fn order_row(id: &str, version: u64, bwp_id: Value) -> Event {
+    let data = json!({"kind": "ORDER", "alias": {"type": "EXTERNAL_ID", "id": "1001"}, "bwpId": bwp_id, "version": version});
+    event(Kind::Alias, id, data)
+}
+
+#[tokio::test]
+async fn what_is_unknown_stays_with_its_order_when_its_name_is_taken_from_it() {
+    let shop = Shop::open(Options::default(), &["dispatch.request_timeout=1s", "dispatch.lease=5s"]).await;
+    shop.simulator.seed_order(order("322-ABC1-AAAAAA", "1001")).unwrap();
+    shop.simulator.faults().one(Rule {
+        when: When { operation: Some("updateOrder".into()), times: Some(1), ..When::default() },
+        apply: Some(Apply::Yes),
+        answer: Answer::Reset,
+        ..Rule::default()
+    });
+    shop.take(&[order_row("a-1", 1, json!("322-ABC1-AAAAAA"))]).await;
+    shop.take(&[a_refund("f-1", 1, "5.00", "SUCCESS", &[("p-1", "5.00")])]).await;
+    let pool = shop.database.pool().await;
+    crate::support::wait_until("the refund to be unknown", crate::support::PATIENCE, async || {
+        let unknown = "SELECT count(*) FROM lane WHERE memo ? 'intents' AND NOT is_leased AND flight = '{}'";
+        let lanes: i64 = sqlx::query_scalar(unknown).fetch_one(&pool).await.unwrap();
+        if lanes == 1 { Ok(()) } else { Err(lanes.to_string()) }
+    })
+    .await;
+    shop.take(&[order_row("a-2", 2, Value::Null)]).await;
+    shop.settled().await;
+    assert_eq!(shop.outcome("f-1").await.0, "CONFIRMED");
+    shop.assert_clean().await;
+}
+
+#[tokio::test]
+async fn a_holder_does_not_go_on_with_events_that_left_its_lane_with_their_name() {
+    let shop = Shop::open(Options::default(), &["dispatch.coalesce=off"]).await;
+    // Only the table knows the name: no answer gives it back to the order that it is taken from.
+    shop.simulator.seed_order(order("322-ABC1-AAAAAA", "A")).unwrap();
+    shop.simulator.seed_order(order("322-ABC1-BBBBBB", "B")).unwrap();
+    shop.simulator.faults().one(Rule {
+        when: When { operation: Some("updateOrder".into()), times: Some(1), ..When::default() },
+        latency_ms: 1_000,
+        answer: Answer::Normal,
+        ..Rule::default()
+    });
+    shop.take(&[order_row("a-1", 1, json!("322-ABC1-AAAAAA"))]).await;
+    let second = json!({"order": {"id": "1001"}, "refund": {"id": "RF-2"}, "state": "SUCCESS",
+        "total": {"amount": "1.00", "currency": "USD"}, "payments": [{"id": "p-9", "amount": {"amount": "1.00", "currency": "USD"},
+        "state": "SUCCESS", "method": {"type": "AMAZON_PAY", "display": "Visa"}}]});
+    shop.take(&[a_refund("f-1", 1, "5.00", "SUCCESS", &[("p-1", "5.00")]), event(Kind::Refund, "f-2", second)]).await;
+    let pool = shop.database.pool().await;
+    crate::support::wait_until("the first refund to be in flight", crate::support::PATIENCE, async || {
+        let sql = "SELECT count(*) FROM lane WHERE is_leased AND cardinality(flight) = 1";
+        let lanes: i64 = sqlx::query_scalar(sql).fetch_one(&pool).await.unwrap();
+        if lanes == 1 { Ok(()) } else { Err(lanes.to_string()) }
+    })
+    .await;
+    shop.take(&[order_row("a-2", 2, json!("322-ABC1-BBBBBB"))]).await;
+    shop.settled().await;
+    for id in ["f-1", "f-2"] {
+        assert_eq!(shop.outcome(id).await.0, "DELIVERED", "{id}");
+    }
+    // The second refund is the other order's now, and only that one's.
+    for (id, payment) in [("322-ABC1-AAAAAA", "p-1"), ("322-ABC1-BBBBBB", "p-9")] {
+        let order = serde_json::to_value(&*shop.simulator.order(id).unwrap()).unwrap();
+        let refunds = order["refunds"].as_array().unwrap();
+        assert_eq!(refunds.len(), 1, "{order:#}");
+        assert!(order.to_string().contains(payment), "{order:#}");
+    }
+    shop.assert_clean().await;
+}
+
 #[tokio::test]
 async fn two_names_of_one_order_become_one_lane() {
     let shop = Shop::open(Options::default(), &["dispatch.request_timeout=1s", "dispatch.lease=5s"]).await;

@@ -50,7 +50,7 @@ fn one_order() -> Setup {
         things: [0, 0, 1],
         tie: Tie::ByRecord,
         faults: vec![Fault::Crash, Fault::Slow, Fault::Reset, Fault::Unclear, Fault::Refusal, Fault::NotSent, Fault::ReadFails],
-        faults_in_all: 3,
+        faults_in_all: 2,
         letters: 0,
         publishers: 0,
         keeps_numbers: false,
@@ -112,43 +112,44 @@ fn intake() -> Setup {
 #[test]
 fn one_order_is_kept_right_through_faults() {
     let reaches = [CRASH, LOST, LATE_REQUEST, LATE_SETTLE, DONE];
-    holds("one order", one_order(), &reaches, 90_000);
     // With its lease numbers as they are, the search ends only if no lane can be claimed for ever.
-    holds("one order, with numbers", Setup { keeps_numbers: true, faults_in_all: 2, ..one_order() }, &reaches, 10_000);
+    holds("one order, two faults", Setup { keeps_numbers: true, ..one_order() }, &reaches, 14_000);
+    let faults = vec![Fault::Crash, Fault::Slow, Fault::Reset, Fault::Refusal];
+    holds("one order, three faults", Setup { faults, faults_in_all: 3, ..one_order() }, &reaches, 75_000);
 }
 
 #[test]
 fn two_names_that_a_record_ties_are_kept_right() {
     let reaches = [CRASH, LOST, LATE_REQUEST, LATE_SETTLE, MERGE, MERGE_BOTH, DONE];
-    holds("two names, tied by a record", two_names(), &reaches, 24_000);
+    holds("two names, tied by a record", two_names(), &reaches, 25_000);
 }
 
 #[test]
 fn two_names_that_an_answer_ties_are_kept_right() {
     let reaches = [CRASH, LOST, LATE_REQUEST, LATE_SETTLE, MERGE, DONE];
-    holds("two names, tied by an answer", two_names_by_answer(), &reaches, 5_000);
+    holds("two names, tied by an answer", two_names_by_answer(), &reaches, 9_000);
 }
 
 #[test]
 fn dead_letters_are_retried_and_outcomes_published_right() {
-    holds("letters", letters(), &[CRASH, REREAD, RETRY, TWICE, DONE], 39_000);
+    holds("letters", letters(), &[CRASH, REREAD, RETRY, TWICE, DONE], 43_000);
 }
 
 #[test]
 fn records_that_come_again_change_nothing() {
-    holds("intake", intake(), &[CRASH, REREAD, TWICE, DONE], 10);
+    holds("intake", intake(), &[CRASH, REREAD, TWICE, DONE], 29_000);
 }
 
 #[test]
 fn a_name_that_is_taken_from_its_order_is_kept_right() {
-    holds("a name taken", name_taken(), &[CRASH, LOST, LATE_REQUEST, LATE_SETTLE, DONE], 10);
+    holds("a name taken", name_taken(), &[CRASH, LOST, LATE_REQUEST, LATE_SETTLE, DONE], 9_000);
 }
 
 /// Minutes, and for a change of the protocol: `cargo test --test model -- --ignored --nocapture`.
 #[test]
 #[ignore = "takes minutes"]
 fn more_may_go_wrong() {
-    holds("one order, more", Setup { faults_in_all: 4, ..one_order() }, &[DONE], 10);
+    holds("one order, more", Setup { faults_in_all: 3, ..one_order() }, &[DONE], 10);
     holds("two names, more", Setup { faults_in_all: 2, ..two_names() }, &[DONE], 10);
     let third = vec![Record::Event(0), Record::Event(1), Record::Event(2)];
     holds("by answer, more", Setup { records: third, faults_in_all: 2, ..two_names_by_answer() }, &[DONE], 10);
@@ -156,7 +157,8 @@ fn more_may_go_wrong() {
 
 #[test]
 fn a_settle_without_the_lease_number_is_caught() {
-    is_caught(Broken::NoLeaseNumber, &one_order(), &[AUDIT, APPLIED_ONCE]);
+    let setup = Setup { faults: vec![Fault::Slow, Fault::Reset], ..one_order() };
+    is_caught(Broken::NoLeaseNumber, &setup, &[AUDIT, APPLIED_ONCE]);
 }
 
 #[test]
@@ -166,7 +168,7 @@ fn a_merge_that_leaves_leases_standing_is_caught() {
 
 #[test]
 fn a_merge_that_ends_leases_need_not_raise_their_numbers() {
-    holds("numbers kept", Setup { broken: Some(Broken::MergeKeepsNumbers), ..two_names() }, &[MERGE, DONE], 10);
+    holds("numbers kept", Setup { broken: Some(Broken::MergeKeepsNumbers), ..two_names() }, &[MERGE, DONE], 30_000);
 }
 
 #[test]
