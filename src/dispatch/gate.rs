@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 /// How a gate behaves: `breaker.*`, `rate.*`, `dispatch.max_in_flight`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GateRules {
-    /// Failures in a row that open the breaker.
+    /// Failures in a row, of different orders, that open the breaker.
     pub failures: u32,
     /// How long it stays open before one call probes the target.
     pub probe_interval: Duration,
@@ -49,10 +49,15 @@ pub struct Gate {
     up_at: Option<Instant>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 enum Breaker {
-    Closed { failures: u32 },
-    Open { until: Instant },
+    /// With the orders that have failed in a row: one that fails again and again is its own trouble, not the target's.
+    Closed {
+        failing: Vec<i64>,
+    },
+    Open {
+        until: Instant,
+    },
     Probing,
 }
 
@@ -61,7 +66,7 @@ impl Gate {
     pub fn new(rules: GateRules, now: Instant) -> Gate {
         Gate {
             rules,
-            breaker: Breaker::Closed { failures: 0 },
+            breaker: Breaker::Closed { failing: Vec::new() },
             limit: rules.max_in_flight as f64,
             shrunk_at: None,
             in_flight: 0,
@@ -116,16 +121,21 @@ impl Gate {
         self.tokens = (self.tokens - 1.0).max(0.0);
     }
 
-    /// A call ended, and says this of its target.
-    pub fn end(&mut self, sign: Sign, now: Instant) {
+    /// A call for an order ended, and says this of its target.
+    pub fn end(&mut self, order: i64, sign: Sign, now: Instant) {
         self.in_flight = self.in_flight.saturating_sub(1);
         let open = Breaker::Open { until: now + self.rules.probe_interval };
-        self.breaker = match (self.breaker, sign) {
+        let before = std::mem::replace(&mut self.breaker, Breaker::Probing);
+        self.breaker = match (before, sign) {
             (Breaker::Open { until }, _) => Breaker::Open { until },
-            (_, Sign::Up | Sign::Throttled) => Breaker::Closed { failures: 0 },
+            (_, Sign::Up | Sign::Throttled) => Breaker::Closed { failing: Vec::new() },
             (_, Sign::Closed) | (Breaker::Probing, Sign::Failing | Sign::Late) => open,
-            (Breaker::Closed { failures }, _) if failures + 1 >= self.rules.failures => open,
-            (Breaker::Closed { failures }, _) => Breaker::Closed { failures: failures + 1 },
+            (Breaker::Closed { mut failing }, Sign::Failing | Sign::Late) => {
+                if !failing.contains(&order) {
+                    failing.push(order);
+                }
+                if failing.len() >= self.rules.failures as usize { open } else { Breaker::Closed { failing } }
+            }
         };
         if matches!(sign, Sign::Up | Sign::Throttled) {
             self.up_at = Some(now);
@@ -187,24 +197,26 @@ mod tests {
     #[test]
     fn failures_in_a_row_open_it_and_one_probe_at_a_time_closes_it() {
         let (mut gate, now) = gate(None);
-        for sign in [Sign::Failing, Sign::Failing, Sign::Up, Sign::Failing, Sign::Failing] {
+        for (order, sign) in
+            [(1, Sign::Failing), (2, Sign::Failing), (3, Sign::Up), (1, Sign::Failing), (2, Sign::Failing), (2, Sign::Failing)]
+        {
             gate.begin();
-            gate.end(sign, now);
+            gate.end(order, sign, now);
         }
-        assert!(gate.room(now) > 0, "an answer with sense starts the count again");
+        assert!(gate.room(now) > 0, "an answer with sense starts the count again, and an order counts once");
         gate.begin();
-        gate.end(Sign::Failing, now);
+        gate.end(3, Sign::Failing, now);
         assert_eq!((gate.room(now), gate.is_open()), (0, true));
         let later = now + Duration::from_secs(5);
         assert_eq!(gate.room(later), 1);
         gate.begin();
         assert_eq!(gate.room(later), 0, "one probe at a time");
-        gate.end(Sign::Failing, later);
+        gate.end(1, Sign::Failing, later);
         assert_eq!(gate.room(later + Duration::from_secs(4)), 0);
         let again = later + Duration::from_secs(5);
         assert_eq!(gate.room(again), 1);
         gate.begin();
-        gate.end(Sign::Up, again);
+        gate.end(1, Sign::Up, again);
         assert!(gate.room(again) > 1);
     }
 
@@ -213,8 +225,8 @@ mod tests {
         let (mut gate, now) = gate(None);
         gate.begin();
         gate.begin();
-        gate.end(Sign::Closed, now);
-        gate.end(Sign::Up, now);
+        gate.end(1, Sign::Closed, now);
+        gate.end(1, Sign::Up, now);
         assert!(gate.is_open());
     }
 
@@ -223,15 +235,15 @@ mod tests {
         let (mut gate, now) = gate(None);
         for _ in 0..5 {
             gate.begin();
-            gate.end(Sign::Throttled, now);
+            gate.end(1, Sign::Throttled, now);
         }
         assert_eq!(gate.limit(), 7);
         gate.begin();
-        gate.end(Sign::Late, now + Duration::from_millis(200));
+        gate.end(1, Sign::Late, now + Duration::from_millis(200));
         assert_eq!(gate.limit(), 4, "a target that does not answer in time is given less to do, too");
         for _ in 0..200 {
             gate.begin();
-            gate.end(Sign::Up, now);
+            gate.end(1, Sign::Up, now);
         }
         assert_eq!(gate.limit(), 10);
     }

@@ -133,9 +133,10 @@ impl Dispatcher {
                 continue;
             }
             match self.claim_of(name, target, free.len()).await {
-                Ok(claimed) => {
-                    all.extend(claimed.into_iter().zip(free).map(|(claimed, slot)| (claimed, Place::take(slot, target))))
-                }
+                Ok(claimed) => all.extend(claimed.into_iter().zip(free).map(|(claimed, slot)| {
+                    let place = Place::take(slot, target, claimed.id);
+                    (claimed, place)
+                })),
                 Err(error) => return (all, Some(error)),
             }
         }

@@ -16,15 +16,16 @@ const MOST_TURNS: u32 = 16;
 pub struct Place {
     slot: Option<OwnedSemaphorePermit>,
     target: Arc<Target>,
+    order: i64,
     has_ended: bool,
     turns: u32,
 }
 
 impl Place {
     /// Takes a place: the gate counts a call from here. No more is claimed than there are free slots, so there is one.
-    pub fn take(slot: OwnedSemaphorePermit, target: &Arc<Target>) -> Place {
+    pub fn take(slot: OwnedSemaphorePermit, target: &Arc<Target>, order: i64) -> Place {
         lock(&target.gate).begin();
-        Place { slot: Some(slot), target: Arc::clone(target), has_ended: false, turns: 1 }
+        Place { slot: Some(slot), target: Arc::clone(target), order, has_ended: false, turns: 1 }
     }
 
     /// The target that is called.
@@ -38,7 +39,7 @@ impl Place {
         match exchange {
             // Withdrawn for want of time, it says nothing of its target.
             Exchange::NotSent { why: NotSent::DeadlineBeforeSend } => gate.abandon(),
-            _ => gate.end(sign, Instant::now()),
+            _ => gate.end(self.order, sign, Instant::now()),
         }
         self.has_ended = true;
     }
@@ -47,7 +48,7 @@ impl Place {
     pub fn next_turn(mut self) -> Option<Place> {
         let may = self.has_ended && self.turns < MOST_TURNS && lock(&self.target.gate).room(Instant::now()) > 0;
         let slot = self.slot.take().filter(|_| may)?;
-        let mut next = Place::take(slot, &self.target);
+        let mut next = Place::take(slot, &self.target, self.order);
         next.turns = self.turns + 1;
         Some(next)
     }

@@ -42,13 +42,13 @@ pub async fn tie_lanes(
             if naming::lock_lanes(db, &BTreeSet::from([theirs])).await?.is_empty() {
                 return Err(LedgerError::Unavailable("a lane was merged away meanwhile".into()));
             }
-            tied.extend([mine, theirs]);
             fail_point!("tie-locked");
             if are_two_orders(db, mine, theirs).await? {
                 let types = targets.get(&key.target).cloned().unwrap_or_default();
                 part_lane(db, theirs, mine, key, &types).await?;
             } else {
                 let (keep, gone) = (mine.min(theirs), mine.max(theirs));
+                tied.extend([keep, gone]);
                 merge_lanes(db, keep, gone).await?;
                 fail_point!("tie-merged");
                 moved.insert(gone, keep);

@@ -72,7 +72,8 @@ impl Lane {
                 for part in &parts {
                     let create = matches!(&part.effect, Effect::Return(effect) if effect.create);
                     let subject = self.canonical(&part.subject);
-                    self.thing(subject).check = Some(Check { reason: reason.clone(), create, events: part.events.clone() });
+                    let (events, effect) = (part.events.clone(), Some(part.effect.clone()));
+                    self.thing(subject).check = Some(Check { reason: reason.clone(), create, events, effect });
                 }
             }
             _ => self.refused(reason, now),
@@ -142,6 +143,7 @@ impl Lane {
         for intent in std::mem::take(&mut self.memo.intents) {
             self.resolve(intent, view, rules, asked_at);
         }
+        self.confirm_refused(view, asked_at);
         self.learn(view, asked_at);
         self.remember(questions, asked_at);
         self.check(rules, asked_at);
@@ -234,6 +236,21 @@ impl Lane {
     fn go_alone(&mut self, part: &Part, joined: bool) {
         let subject = self.canonical(&part.subject);
         self.thing(subject).pace.solo |= joined;
+    }
+
+    /// What was refused because it is so already: a step that was sent before without an answer, and showed late.
+    fn confirm_refused(&mut self, view: &OrderView, asked_at: DateTime<Utc>) {
+        let refused = self.things.iter().filter_map(|(subject, thing)| {
+            let check = thing.check.as_ref()?;
+            Some(Part { subject: subject.clone(), events: check.events.clone(), effect: check.effect.clone()? })
+        });
+        for part in refused.collect::<Vec<Part>>() {
+            if matches!(self.shows(&part, view), Shown::Yes | Shown::Taken) {
+                self.thing(part.subject.clone()).check = None;
+                self.apply(&part, asked_at);
+                self.mark(&part, |progress| progress.confirmed = true);
+            }
+        }
     }
 
     /// Decides on refusals that could have meant that it is already so, now that the order has been read.

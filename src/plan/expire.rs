@@ -112,7 +112,7 @@ impl Lane {
             let subject = self.canonical(&part.subject);
             let thing = self.thing(subject);
             thing.pace = Default::default();
-            thing.check = Some(Check { reason: reason.clone(), create: false, events: BTreeSet::new() });
+            thing.check = Some(Check { reason: reason.clone(), create: false, events: BTreeSet::new(), effect: None });
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What the ledger knows of one thing: what Buy with Prime is known to hold of it, what settled snapshots said, and its pace.
 
+use super::effect::Effect;
 use super::outcome::Reason;
 use super::rank::EventNo;
 use super::wanted::{LineWanted, OrderWanted, PackageWanted, RefundWanted, ReturnWanted, ShipmentWanted};
@@ -71,6 +72,9 @@ pub struct Check {
     pub create: bool,
     /// The events that were refused.
     pub events: BTreeSet<EventNo>,
+    /// What was refused: where a read shows it, it was done before, and the thing goes on from there.
+    #[serde(default)]
+    pub effect: Option<Effect>,
 }
 
 /// What Buy with Prime is known to hold of the order itself.

@@ -64,6 +64,9 @@ pub enum NoAnswer {
     BrokenOff,
 }
 
+/// The longest wait that is believed.
+const LONGEST: chrono::TimeDelta = chrono::TimeDelta::days(31);
+
 /// `Retry-After`: seconds, or a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RetryAfter {
@@ -84,15 +87,17 @@ impl RetryAfter {
         Some(Self::At(at.into()))
     }
 
-    /// The moment, for an answer that came at `answered_at`. It is never shortened.
+    /// The moment, for an answer that came at `answered_at`. It is never shortened, but that nobody means more than a month: a
+    /// number without sense must not close a target for ever.
     pub fn until(self, answered_at: DateTime<Utc>) -> DateTime<Utc> {
-        match self {
+        let moment = match self {
             Self::Seconds(seconds) => chrono::TimeDelta::from_std(Duration::from_secs(seconds))
                 .ok()
                 .and_then(|delay| answered_at.checked_add_signed(delay))
                 .unwrap_or(DateTime::<Utc>::MAX_UTC),
             Self::At(moment) => moment,
-        }
+        };
+        moment.min(answered_at.checked_add_signed(LONGEST).unwrap_or(moment))
     }
 
     pub(super) fn from_headers(headers: &reqwest::header::HeaderMap) -> Option<Self> {

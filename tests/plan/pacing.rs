@@ -131,7 +131,7 @@ proptest! {
 enum Act {
     /// So many calls begin, as far as there is room.
     Begin(u8),
-    End(Sign),
+    End(i64, Sign),
     Abandon,
     Pass(u16),
     Hold(u16),
@@ -147,7 +147,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
     ];
     let act = prop_oneof![
         4 => (1_u8..20).prop_map(Act::Begin),
-        6 => sign.prop_map(Act::End),
+        6 => (0_i64..4, sign).prop_map(|(order, sign)| Act::End(order, sign)),
         1 => Just(Act::Abandon),
         4 => (0_u16..3000).prop_map(Act::Pass),
         1 => (0_u16..4000).prop_map(Act::Hold),
@@ -184,9 +184,9 @@ proptest! {
                     in_flight += 1;
                     begun += 1;
                 },
-                Act::End(sign) if in_flight > 0 => {
+                Act::End(order, sign) if in_flight > 0 => {
                     let was_open = gate.is_open();
-                    gate.end(sign, now);
+                    gate.end(order, sign, now);
                     in_flight -= 1;
                     prop_assert!(gate.is_open() || !matches!(sign, Sign::Closed), "nobody can call it");
                     if gate.is_open() && !was_open {
@@ -218,13 +218,13 @@ proptest! {
         }
         // Whatever happened: once it is answered with sense, it is open to all again.
         while in_flight > 0 {
-            gate.end(Sign::Up, now);
+            gate.end(0, Sign::Up, now);
             in_flight -= 1;
         }
         now = held.max(now) + interval * 2;
         prop_assert!(gate.room(now) >= 1);
         gate.begin();
-        gate.end(Sign::Up, now);
+        gate.end(0, Sign::Up, now);
         prop_assert!(!gate.is_open());
     }
 }

@@ -248,3 +248,23 @@ fn in_production_no_shipment_becomes_a_package_mutation() {
         }
     }
 }
+
+#[test]
+fn a_step_that_is_refused_because_it_was_made_before_is_confirmed_and_the_next_one_follows() {
+    let mut bench = Bench::sandbox();
+    let first = bench.event("shipment", shipment("IN_TRANSIT", json!({})));
+    bench.reads(order(json!([{"id": "pk-1", "state": "PENDING"}])));
+    assert_eq!(steps(&[bench.begin().variables["input"].clone()]), [state("IN_TRANSIT")]);
+    bench.lost();
+    bench.pass(TimeDelta::minutes(SANDBOX_INTERVAL + 1));
+    // It was applied, and does not show yet: it goes again, with a newer snapshot behind it.
+    bench.reads(order(json!([{"id": "pk-1", "state": "PENDING"}])));
+    let second = bench.event("shipment", shipment("DELIVERED", json!({})));
+    bench.pass(TimeDelta::minutes(SANDBOX_INTERVAL + 1));
+    assert_eq!(steps(&[bench.begin().variables["input"].clone()]), [state("IN_TRANSIT")]);
+    let said = Reason::new(Class::Refused, "InvalidPackageDeliveryDetailStateTransition", "it is InTransit");
+    bench.lane.refused_perhaps_done(said, bench.now);
+    bench.reads(order(json!([{"id": "pk-1", "state": "IN_TRANSIT"}])));
+    assert_eq!(steps(&bench.play()), [state("DELIVERED")]);
+    assert_eq!((bench.status(first), bench.status(second)), (Some(Status::Superseded), Some(Status::Delivered)));
+}

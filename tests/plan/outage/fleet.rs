@@ -295,7 +295,7 @@ impl Fleet {
         let began = self.at(began);
         let moment = Moment { rules: &rules, schedule: self.schedule, began, now, jitter: fastrand::f64() };
         let gate = &mut self.replicas[replica].gate;
-        gate.end(apply::sign(exchange, &judgement), instant);
+        gate.end(lane as i64, apply::sign(exchange, &judgement), instant);
         if let Some(until) = apply::floor(&judgement, &moment) {
             gate.hold(instant + (until - now).to_std().unwrap_or_default());
             self.shared.not_before = self.shared.not_before.max(self.since(until));
