@@ -17,7 +17,7 @@ pub struct Form {
 impl Form {
     /// The one of `make test`.
     pub fn short() -> Form {
-        Form { seed: seed(), orders: 1_000, replicas: 2, length: Duration::from_secs(15) }
+        Form { seed: seed(), orders: 800, replicas: 2, length: Duration::from_secs(15) }
     }
 
     /// The one of `make chaos`: as the environment wants it.
