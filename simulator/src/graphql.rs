@@ -327,7 +327,9 @@ fn verdict(answer: &Answer, results: &[(String, CallResult)]) -> Verdict {
         Answer::Html => Verdict::Unclear("a page"),
         Answer::Errors { kind, .. } => of_type(kind),
         Answer::NullData => Verdict::Unclear("null data"),
-        Answer::Beside { .. } => Verdict::Unclear("errors beside data"),
+        Answer::Beside { .. } if results.iter().any(|(_, it)| it.is_ok()) => Verdict::Unclear("errors beside data"),
+        // Of an order that is not there, there is no data.
+        Answer::Beside { kind, .. } => of_type(kind),
         Answer::Reset | Answer::Never => Verdict::Unclear("a missing answer"),
     }
 }

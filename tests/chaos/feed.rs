@@ -1,5 +1,5 @@
-//! What the merchant writes to Kafka meanwhile: orders come one after the other over the whole time, each with its events a little
-//! apart, now and then in the wrong order, and names that come late.
+//! What the merchant writes to Kafka meanwhile: half of the orders come at the beginning, so that there is always work to be hit,
+//! the others over the whole time; each with its events a little apart, now and then in the wrong order, and names that come late.
 
 use crate::merchant::{Purchase, publish};
 use crate::support::events::Event;
@@ -7,6 +7,8 @@ use crate::support::kafka::Topics;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+/// How long the beginning is.
+const AT_ONCE: Duration = Duration::from_secs(1);
 /// Of so many orders, the events of one come in the wrong order.
 const TANGLED: usize = 10;
 /// How far the events of an order are apart, and how late its late names are, in milliseconds.
@@ -21,7 +23,8 @@ impl<'a> Feed<'a> {
         let mut dice = fastrand::Rng::with_seed(seed);
         let mut all = Vec::new();
         for purchase in purchases {
-            let mut at = Duration::from_millis(dice.u64(0..=length.as_millis() as u64));
+            let window = if dice.bool() { AT_ONCE } else { length };
+            let mut at = Duration::from_millis(dice.u64(0..=window.as_millis() as u64));
             let mut events: Vec<&Event> = purchase.events.iter().collect();
             if dice.usize(..TANGLED) == 0 {
                 events.reverse();

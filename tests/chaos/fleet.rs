@@ -10,7 +10,9 @@ pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
 pub const LEASE: Duration = Duration::from_secs(4);
 pub const GRACE: Duration = Duration::from_secs(12);
 /// How much longer than its lease a frozen replica is out: sometimes beyond the group's patience, too.
-const FROZEN_BEYOND_MS: std::ops::Range<usize> = 300..3_500;
+pub const FROZEN_BEYOND_MS: std::ops::Range<usize> = 300..3_500;
+/// The same for one that wakes while others take its lanes over.
+pub const DOZED_BEYOND_MS: std::ops::Range<usize> = 0..250;
 
 /// A time in which somebody could not tell the others what it had heard.
 #[derive(Clone, Debug)]
@@ -63,7 +65,7 @@ impl Fleet {
     /// All replicas, started and not waited for.
     pub fn start(builder: Builder, replicas: usize) -> Fleet {
         let settings = [
-            ("dispatch.max_in_flight", "16"),
+            ("dispatch.max_in_flight", "8"),
             ("ingest.batch_records", "50"),
             // Longer than a late package mutation takes to show.
             ("waiting.sandbox_interval", "800ms"),
@@ -115,14 +117,14 @@ impl Fleet {
         self.fill(slot);
     }
 
-    /// Stops a replica in its tracks for longer than its lease.
-    pub async fn freeze(&mut self, choice: usize) {
+    /// Stops a replica in its tracks for longer than its lease, by a time out of the range.
+    pub async fn freeze(&mut self, choice: usize, beyond_ms: std::ops::Range<usize>) {
         let slot = choice % self.slots.len();
         let Some(replica) = &self.slots[slot] else { return };
         replica.wait_for_work().await;
         let (name, from) = (replica.name.clone(), Instant::now());
         replica.daemon.signal("STOP");
-        let beyond = FROZEN_BEYOND_MS.start + choice * 7 % FROZEN_BEYOND_MS.len();
+        let beyond = beyond_ms.start + choice * 7 % beyond_ms.len();
         tokio::time::sleep(LEASE + Duration::from_millis(beyond as u64)).await;
         replica.daemon.signal("CONT");
         self.absent(name, from);

@@ -17,7 +17,7 @@ pub struct Form {
 impl Form {
     /// The one of `make test`.
     pub fn short() -> Form {
-        Form { seed: seed(), orders: 1_000, replicas: 2, length: Duration::from_secs(15) }
+        Form { seed: seed(), orders: 800, replicas: 2, length: Duration::from_secs(15) }
     }
 
     /// The one of `make chaos`: as the environment wants it.
@@ -45,6 +45,8 @@ pub enum Act {
     Kill,
     /// SIGSTOP for longer than the lease, then SIGCONT.
     Freeze,
+    /// SIGSTOP until its leases have just ended: it wakes while others take its lanes over.
+    Doze,
     /// SIGTERM, and a new one.
     Replace,
     /// One replica more for a while: the group is rebalanced twice.
@@ -66,7 +68,7 @@ pub enum Act {
 }
 
 /// What happens to replicas.
-pub const TO_REPLICAS: &[Act] = &[Act::Kill, Act::Freeze, Act::Replace, Act::Grow];
+pub const TO_REPLICAS: &[Act] = &[Act::Kill, Act::Freeze, Act::Doze, Act::Replace, Act::Grow];
 /// What happens to the servers that they need.
 pub const TO_SERVERS: &[Act] =
     &[Act::Postgres, Act::KafkaKilled, Act::KafkaStopped, Act::NoToken, Act::TokensExpired, Act::Away, Act::Unreachable];
@@ -77,6 +79,7 @@ impl Act {
         match self {
             Act::Kill => "SIGKILL of a replica, and a new one",
             Act::Freeze => "SIGSTOP for longer than the lease, SIGCONT",
+            Act::Doze => "SIGSTOP until the lease has just ended, SIGCONT",
             Act::Replace => "SIGTERM of a replica, and a new one",
             Act::Grow => "one replica more, and one less",
             Act::Postgres => "Postgres killed and started",

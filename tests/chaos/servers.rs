@@ -79,5 +79,7 @@ impl Drop for Server {
             eprintln!("--- Postgres:\n{}", std::fs::read_to_string(self.home.join("home/log")).unwrap_or_default());
         }
         drop(self.command("remove").output());
+        // Empty once the last of them is gone.
+        self.home.parent().map(std::fs::remove_dir);
     }
 }

@@ -1,7 +1,7 @@
 //! One run, from the seed to the verdict.
 
 use crate::feed::Feed;
-use crate::fleet::{Absence, Fleet, GRACE, REQUEST_TIMEOUT};
+use crate::fleet::{Absence, DOZED_BEYOND_MS, FROZEN_BEYOND_MS, Fleet, GRACE, REQUEST_TIMEOUT};
 use crate::merchant::{Purchase, purchase};
 use crate::plan::{Act, Deck, Draw, Form, TO_REPLICAS, TO_SERVERS};
 use crate::servers::Server;
@@ -10,14 +10,15 @@ use crate::support::{self, PATIENCE};
 use crate::table::Table;
 use crate::weather::{self, AWAY, NO_TOKEN};
 use bwp_simulator::{Finding, Options, Wrong};
+use bwp_sync::ledger::Totals;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long after the storm everything may take, beside a second for each so many orders.
-const AFTERWARDS: Duration = Duration::from_secs(120);
+/// Without a single new outcome for so long after the storm, something is stuck. How long all of it takes is the machine's affair.
+const STUCK: Duration = Duration::from_secs(90);
 /// How long an act waits for somebody whom it can hit.
 pub const WORK: Duration = Duration::from_secs(5);
 /// Whoever was told of a `Retry-After` has so long to tell the others.
@@ -43,7 +44,7 @@ pub async fn pass(form: Form) {
     support::use_servers(BTreeMap::from([postgres.variable(), kafka.variable()]));
     // Whoever is cut off is let go before its lease ends, as a gateway would.
     let options = Options {
-        latency: Duration::from_millis(60),
+        latency: Duration::from_millis(100),
         gateway_limit: REQUEST_TIMEOUT * 5 / 2,
         request_log: 50_000,
         ..Options::default()
@@ -75,7 +76,7 @@ pub async fn pass(form: Form) {
     let work = async {
         tokio::join!(storm, feed.flow(&service.topics, &stage.over));
         stage.says("all events are written");
-        service.drained(feed.count(), AFTERWARDS + Duration::from_secs(form.orders as u64 / 20)).await;
+        stage.drained(feed.count() as i64).await;
     };
     tokio::select! {
         () = work => {}
@@ -116,6 +117,16 @@ impl Stage<'_> {
         }
     }
 
+    /// Waits until this many events have an outcome and nothing else is there, as long as outcomes come.
+    async fn drained(&self, count: i64) {
+        let mut finals = 0;
+        while finals < count {
+            let is_more = |totals: &Totals| totals.finals > finals && (totals.finals < count || totals.backlog.total() == 0);
+            finals = self.service.totals(&format!("more than {finals} of {count} outcomes"), STUCK, is_more).await.finals;
+        }
+        assert_eq!(finals, count, "more outcomes than events");
+    }
+
     fn goes_on(&self, deck: &Deck) -> bool {
         !deck.is_through() || self.began.elapsed() < self.length
     }
@@ -143,7 +154,11 @@ impl Stage<'_> {
                     None
                 }
                 Act::Freeze => {
-                    fleet.freeze(choice).await;
+                    fleet.freeze(choice, FROZEN_BEYOND_MS).await;
+                    None
+                }
+                Act::Doze => {
+                    fleet.freeze(choice, DOZED_BEYOND_MS).await;
                     None
                 }
                 Act::Replace => Some(fleet.replace(choice).await),
@@ -259,6 +274,8 @@ impl Stage<'_> {
         for (operation, count) in &report.requests {
             table.note(operation, *count);
         }
+        table.note("wrong things, as the judge counted", report.violations);
+        report.counts.iter().for_each(|(kind, count)| table.note(format!("{kind:?}"), *count));
         table.note("mutations accepted", report.accepted);
         table.note("mutations without a clear answer", report.unclear);
         table

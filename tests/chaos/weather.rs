@@ -61,7 +61,8 @@ impl Builder {
     }
 
     fn slow_kind(&mut self, operation: &str, what: &str, share: f64, latency_ms: u64, apply: Option<Apply>, answer: Answer) {
-        let nth = Some(self.dice.u64(3..30));
+        // Early enough for the shortest run, and not all at once: then nothing would go through.
+        let nth = Some(self.dice.u64(3..if operation == MUTATIONS[1] { 100 } else { 300 }));
         let when = When { operation: Some(operation.to_owned()), ..When::default() };
         let name = Some(format!("{operation}: {what}"));
         let sure = Rule { name, when: When { nth, ..when.clone() }, apply, answer, latency_ms, ..Rule::default() };

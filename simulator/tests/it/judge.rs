@@ -206,3 +206,14 @@ async fn several_mutations_in_one_request() {
     assert_eq!(json["data"]["b"]["order"]["id"], ORDER);
     only(&api, Wrong::SeveralMutationsInOneRequest, 1);
 }
+
+#[tokio::test]
+async fn errors_beside_no_data_say_clearly_what_they_say() {
+    let api = Api::start(Options::default()).await;
+    let kind = "ThrottlingError".to_owned();
+    api.simulator.faults().one(once("updateOrder", Fault::Beside { kind, code: None }, Apply::No));
+    for _ in 0..2 {
+        assert!(api.update(started()).await.json()["data"]["updateOrder"].is_null());
+    }
+    assert_eq!(api.simulator.report().violations, 0);
+}
