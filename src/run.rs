@@ -48,7 +48,9 @@ pub enum RunError {
     #[error("the loop `{0}` ended although nobody stopped it; the process ends, so that it is started again")]
     LoopEnded(&'static str),
     /// `shutdown.grace` ended first.
-    #[error("shutdown.grace ended before the calls in flight did; their orders will be read before anything else is sent")]
+    #[error(
+        "shutdown.grace ended before everything was finished; orders whose calls were in flight will be read before anything else is sent"
+    )]
     GraceEnded,
     /// A second signal came.
     #[error("a second signal cut the drain short; orders whose calls were in flight will be read before anything else is sent")]

@@ -178,6 +178,7 @@ async fn due_heads(
     let rows = sqlx::query(
         "SELECT id, lease_no, target, bwp_id, memo::text, touches, is_leased, now() FROM lane
          WHERE target = $1 AND next_at <= now() AND (parked_until IS NULL OR parked_until <= now())
+           AND NOT EXISTS (SELECT FROM target WHERE name = $1 AND not_before > now())
          ORDER BY next_at LIMIT $2 FOR UPDATE SKIP LOCKED",
     )
     .bind(&request.target)

@@ -6,8 +6,10 @@ use crate::support::{PATIENCE, wait_until};
 use bwp_simulator::Options;
 use bwp_sync::ledger::claim::Claims;
 use bwp_sync::ledger::parking::MOST_TOUCHES;
-use bwp_sync::ledger::{ClaimRequest, Ledger};
+use bwp_sync::ledger::settle::{Hold, Release, Settlement};
+use bwp_sync::ledger::{ClaimRequest, Claimed, Ledger};
 use bwp_sync::plan::{Lane, Next};
+use bwp_sync::prime::view::OrderView;
 use chrono::TimeDelta;
 use serde_json::json;
 use std::time::Duration;
@@ -128,6 +130,46 @@ async fn an_order_that_keeps_killing_its_holders_rests() {
         .await
         .unwrap();
     assert_eq!(touched, 0);
+    shop.assert_clean().await;
+}
+
+#[tokio::test]
+async fn a_holder_whose_lease_has_gone_changes_nothing() {
+    let mut shop = idle_shop().await;
+    let late = claim(&shop, &shop.ledger, None).await;
+    assert_eq!(late.lanes.len(), 2);
+    let present = wait_until("both leases to end", PATIENCE, async || {
+        let claims = claim(&shop, &shop.ledger, None).await;
+        if claims.lanes.len() == 2 { Ok(claims) } else { Err(format!("{} lanes", claims.lanes.len())) }
+    })
+    .await;
+    let rows = async || -> Vec<(i64, i64, bool, Option<String>)> {
+        let statement = "SELECT id, lease_no, is_leased, memo::text FROM lane ORDER BY id";
+        sqlx::query_as(statement).fetch_all(&shop.database.pool().await).await.unwrap()
+    };
+    let before = rows().await;
+    // The late one has had its answer: both refunds were accepted.
+    let settled = |claims: Claims| -> Vec<Settlement> {
+        let accepted = |mut claimed: Claimed| {
+            claimed.lane.accepted(&OrderView::default(), claimed.at);
+            let target = &bwp_sync::dispatch::target::targets(&shop.settings).unwrap()["default"];
+            let turn = claimed.lane.turn(&target.rules, claimed.at);
+            assert_eq!(turn.settled.len(), 1);
+            Settlement { claimed, turn, release: Release::Never, may_go_on: false }
+        };
+        claims.lanes.into_iter().map(accepted).collect()
+    };
+    let hold = Hold { lease: Duration::from_secs(30), request_timeout: TimeDelta::seconds(8) };
+    let report = shop.ledger.settle(&mut settled(late), &shop.targets(), hold).await.unwrap();
+    assert_eq!((report.stale, report.finals.len()), (2, 0));
+    assert_eq!(rows().await, before);
+    // Whoever holds them now reads first, so it has no mutation to settle; its own write counts.
+    assert!(present.lanes.iter().all(|claimed| matches!(claimed.next, Next::Read { .. } | Next::Rest { .. })), "{present:?}");
+    shop.start();
+    shop.settled().await;
+    for id in ["1001", "1002"] {
+        assert_eq!(shop.outcome(id).await.0, "DELIVERED");
+    }
     shop.assert_clean().await;
 }
 
