@@ -142,14 +142,14 @@ async fn a_restart_neither_hurries_a_retry_nor_costs_one() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn memory_is_flat_whatever_the_backlog() {
-    const RECORDS: usize = 4_000;
+    const RECORDS: usize = 3_000;
     let service = Service::open(2, Options::default()).await;
     let busy = Answer::TooManyRequests { retry_after: None };
     service.simulator.faults().set(Script { rules: vec![Rule { answer: busy, ..Rule::default() }], seed: 0 });
     let mut daemon = service.builder.start();
     daemon.wait_ready().await;
     let page = async |from: usize, to: usize| {
-        let padding = "x".repeat(6_000);
+        let padding = "x".repeat(30_000);
         let records: Vec<_> = (from..to)
             .map(|n| {
                 let mut event = a_refund(&n.to_string(), "RF-1");
@@ -161,11 +161,11 @@ async fn memory_is_flat_whatever_the_backlog() {
         service.totals("the records to be durable", PATIENCE * 2, |totals| totals.backlog.total() == to as i64).await;
         daemon.memory()
     };
-    let small = page(0, RECORDS / 4).await;
-    let large = page(RECORDS / 4, RECORDS).await;
-    println!("{} MiB with {} events in the backlog, {} MiB with {RECORDS}", small >> 20, RECORDS / 4, large >> 20);
-    // 3,000 records more are 18 MB more in the ledger, and none in memory.
-    assert!(large < small + (9 << 20), "{small} bytes, then {large}");
+    let small = page(0, RECORDS / 3).await;
+    let large = page(RECORDS / 3, RECORDS).await;
+    println!("{} MiB with {} events in the backlog, {} MiB with {RECORDS}", small >> 20, RECORDS / 3, large >> 20);
+    // 2,000 records more are 60 MB more in the ledger, and none in memory: what grows are the allocator's leftovers.
+    assert!(large < small + (30 << 20), "{small} bytes, then {large}");
     assert_eq!(daemon.terminate(PATIENCE).await.code(), Some(0));
 }
 
