@@ -1,7 +1,7 @@
 # What this project is worked with. The work itself is in scripts/.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test check chaos lint up down clean-servers
+.PHONY: help demo test check chaos bench lint up down clean-servers
 
 # The end-to-end tests wait more than they compute, so more of them than cores run at once.
 TEST_THREADS ?= 4
@@ -33,8 +33,13 @@ check: ## for daily work: format, clippy, and the tests that need no servers
 
 chaos: ## everything goes wrong at once, for minutes (ORDERS=10000 MINUTES=5 REPLICAS=3; SEED=... for the same again)
 	@scripts/install test
-	cargo test --test chaos --no-run
-	ORDERS=$(ORDERS) MINUTES=$(MINUTES) REPLICAS=$(REPLICAS) SEED=$(SEED) cargo test --test chaos -- --ignored --nocapture
+	cargo test $(FEATURES) --test chaos --no-run
+	ORDERS=$(ORDERS) MINUTES=$(MINUTES) REPLICAS=$(REPLICAS) SEED=$(SEED) cargo test $(FEATURES) --test chaos -- --ignored --nocapture
+
+bench: ## figures, as ratios within one run: a hot order beside others (release build)
+	@scripts/install test
+	cargo bench --bench hot_order --no-run
+	scripts/with-servers cargo bench --bench hot_order
 
 lint:
 	cargo fmt --all --check

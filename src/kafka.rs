@@ -6,6 +6,12 @@ use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use secrecy::{ExposeSecret, SecretString};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Between two warnings of one kind.
+const PAUSE: Duration = Duration::from_secs(10);
 
 /// How the brokers are reached.
 #[derive(Debug, Clone)]
@@ -108,7 +114,11 @@ pub(crate) fn log(level: RDKafkaLogLevel, facility: &str, text: &str) {
         _ if facility == "CONFWARN" => tracing::debug!(target: "librdkafka", facility, "{text}"),
         Emerg | Alert | Critical => tracing::error!(target: "librdkafka", facility, "{text}"),
         // What librdkafka calls an error is mostly a broker that is away, which is no fault of the program.
-        Error | Warning => tracing::warn!(target: "librdkafka", facility, "{text}"),
+        Error | Warning => {
+            if let Some(kept_back) = not_again(facility) {
+                tracing::warn!(target: "librdkafka", facility, kept_back, "{text}");
+            }
+        }
         Notice | Info => tracing::info!(target: "librdkafka", facility, "{text}"),
         Debug => tracing::debug!(target: "librdkafka", facility, "{text}"),
     }
@@ -126,7 +136,37 @@ pub(crate) fn log_error(error: &KafkaError, reason: &str) {
             | Code::ClusterAuthorizationFailed,
         ) => tracing::error!(target: "librdkafka", "Kafka refuses us: {reason}; correct the credentials or the ACLs"),
         Some(Code::SSL) => tracing::error!(target: "librdkafka", "TLS fails: {reason}; correct the certificates"),
-        _ => tracing::warn!(target: "librdkafka", "Kafka: {reason}"),
+        code => {
+            if let Some(kept_back) = not_again(&format!("{code:?}")) {
+                tracing::warn!(target: "librdkafka", kept_back, "Kafka: {reason}");
+            }
+        }
+    }
+}
+
+/// Whether a warning of this kind is due again, and how many were kept back since the last: while brokers are away, librdkafka warns
+/// of each attempt to reach each of them.
+fn not_again(kind: &str) -> Option<u64> {
+    static SAID: Mutex<Said> = Mutex::new(Said(BTreeMap::new()));
+    SAID.lock().unwrap_or_else(PoisonError::into_inner).again(kind, Instant::now())
+}
+
+/// Warnings by kind: when one was last written, and how many were kept back since. Kinds are librdkafka's facilities and codes.
+struct Said(BTreeMap<String, (Instant, u64)>);
+
+impl Said {
+    fn again(&mut self, kind: &str, now: Instant) -> Option<u64> {
+        match self.0.get_mut(kind) {
+            Some((at, kept_back)) if now.duration_since(*at) < PAUSE => {
+                *kept_back += 1;
+                None
+            }
+            last => {
+                let kept_back = last.map_or(0, |(_, kept_back)| *kept_back);
+                self.0.insert(kind.to_owned(), (now, 0));
+                Some(kept_back)
+            }
+        }
     }
 }
 
@@ -156,6 +196,15 @@ mod tests {
         for name in ["security.protocol", "sasl.password", "group.instance.id", "max.poll.interval.ms", "client.id", "debug"] {
             assert_eq!(refused_property(name), None, "{name}");
         }
+    }
+
+    #[test]
+    fn a_kind_of_warning_is_written_now_and_then_with_the_count_of_what_was_kept_back() {
+        let (mut said, now) = (Said(BTreeMap::new()), Instant::now());
+        let at = |seconds| now + Duration::from_secs(seconds);
+        let seen =
+            [("a", 0), ("a", 1), ("b", 1), ("a", 9), ("a", 10), ("a", 25)].map(|(kind, second)| said.again(kind, at(second)));
+        assert_eq!(seen, [Some(0), None, Some(0), None, Some(2), Some(0)]);
     }
 
     #[test]
