@@ -11,6 +11,7 @@ mod examples;
 mod harness;
 mod hot;
 mod killed;
+mod late;
 mod many;
 mod merchant;
 mod outage;

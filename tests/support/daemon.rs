@@ -208,12 +208,12 @@ impl Drop for Daemon {
     }
 }
 
-/// A loopback address that nobody else takes: below the ports that the system gives to connections, and each only once.
+/// A loopback address that nobody else takes: below the ports that the scripts choose, and that the system gives to connections.
 fn free_address() -> String {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = u16::try_from(std::process::id() % 10_000).unwrap_or_default();
     loop {
-        let port = 20_000 + first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000;
+        let port = 10_000 + first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000;
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return format!("127.0.0.1:{port}");
         }
