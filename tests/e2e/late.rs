@@ -74,7 +74,7 @@ async fn play(count: usize) {
 fn purchases(count: usize, dice: &mut fastrand::Rng) -> Vec<Purchase> {
     let (mut purchases, mut events) = (Vec::new(), 0);
     while events < count {
-        let story = if dice.f64() < 0.4 { LATE[dice.usize(..2)] } else { EARLY[dice.usize(..6)] };
+        let story = if dice.f64() < 0.6 { LATE[dice.usize(..2)] } else { EARLY[dice.usize(..6)] };
         let purchase = purchase(purchases.len() * STORIES + story);
         events += purchase.events.len() + purchase.late.len();
         purchases.push(purchase);
