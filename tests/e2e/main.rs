@@ -13,6 +13,7 @@ mod hot;
 mod killed;
 mod many;
 mod merchant;
+mod operators;
 mod outage;
 mod outcomes;
 mod parked;
