@@ -201,7 +201,7 @@ impl Ledger {
             .bind(ids)
             .fetch_all(&mut *connection)
             .await?;
-            let past: Vec<EventRow> = past.iter().map(|row| settled_event(row)).collect::<Result<_, _>>()?;
+            let past: Vec<EventRow> = past.iter().map(settled_event).collect::<Result<_, _>>()?;
             let outcomes: Vec<Value> = self.outcome_texts(&past).await?;
             let (live, record) = match name {
                 EventName::Identity(identity) => work_event(&mut connection, identity_hash(identity)).await?,

@@ -136,17 +136,19 @@ fn without_payer(value: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn remove(value: &mut Value) -> bool {
+    // Each member is looked into, also after one had a payer.
     match value {
-        Value::Array(items) => items.iter_mut().fold(false, |removed, item| remove(item) || removed),
+        Value::Array(items) => items.iter_mut().map(remove).filter(|removed| *removed).count() > 0,
         Value::Object(members) => {
             let had = members.remove("payer").is_some();
-            members.values_mut().fold(had, |removed, member| remove(member) || removed)
+            members.values_mut().map(remove).filter(|removed| *removed).count() > 0 || had
         }
         _ => false,
     }
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -334,5 +334,8 @@ async fn what_had_no_target_is_taken_in_anew_once_it_is_configured() {
     shop.settled().await;
     assert_eq!(statuses(&shop, "a-1001-L-8").await, ["DEAD", "NOTHING_TO_SEND"]);
     assert_eq!(statuses(&shop, "r-1001-L-8").await, ["DEAD", "DELIVERED"]);
+    let shown = bwp_sync(&shop, &["events", "show", "/oms", "r-1001-L-8", "--output", "json"]).await.json();
+    let ids: Vec<&Value> = shown["outcomes"].as_array().unwrap().iter().map(|outcome| &outcome["id"]).collect();
+    assert_eq!(ids, ["/oms#r-1001-L-8#1", "/oms#r-1001-L-8#2"], "{shown:#}");
     shop.assert_clean().await;
 }
