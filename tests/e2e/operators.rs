@@ -212,6 +212,14 @@ async fn an_order_is_explained_whatever_it_waits_for() {
     ] {
         assert!(waiting.out.contains(says), "{says}: {}", waiting.out);
     }
+    let told = bwp_sync(&shop, &["explain", "B-1001", "--output", "json"]).await.json()[0]["story"]["now"][0].clone();
+    let told = told.as_str().unwrap();
+    let (since, end) = told.split_once(" since ").and_then(|(_, rest)| rest.split_once("; it is given up at ")).unwrap();
+    let hours = |from: &str, to: &str| {
+        let at = |text: &str| chrono::DateTime::parse_from_rfc3339(text).unwrap();
+        (at(to) - at(from)).num_hours()
+    };
+    assert_eq!(hours(since, end), 72, "{told}");
     let retrying = bwp_sync(&shop, &["explain", "1002", "--type", "EXTERNAL_ID"]).await;
     for says in [
         "/oms f-late (refund) is to be tried again",
