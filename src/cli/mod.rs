@@ -3,10 +3,16 @@
 //!
 //! Exit codes: 0 fine, 1 no, 2 usage or configuration (clap's own code for usage).
 
+mod acting;
 mod check;
+mod events;
+mod explain;
+mod forget;
 pub mod map;
 mod output;
 mod run;
+mod story;
+mod table;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -98,6 +104,13 @@ pub enum Command {
     Check,
     /// Shows the mutations that events would become, for a producer's own tests.
     Map(map::MapArgs),
+    /// Looks at events, retries dead ones, gives up others.
+    #[command(subcommand)]
+    Events(events::EventsCommand),
+    /// Tells the whole story of an order in plain sentences.
+    Explain(explain::ExplainArgs),
+    /// Erases the personal data of an order that the ledger keeps, and says what it keeps and why.
+    Forget(forget::ForgetArgs),
 }
 
 /// The whole command: reads the arguments of this process and does what they say.
@@ -108,6 +121,9 @@ pub fn main() -> ExitCode {
         Command::Migrate => run::migrate(&global),
         Command::Check => check::run(&global),
         Command::Map(args) => map::run(&global, &args),
+        Command::Events(command) => events::run(&global, command),
+        Command::Explain(args) => explain::run(&global, &args),
+        Command::Forget(args) => forget::run(&global, &args),
     };
     match outcome {
         Ok(exit) => exit.into(),

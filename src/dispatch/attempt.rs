@@ -1,12 +1,13 @@
 //! One attempt: one call under one deadline, judged and taken into its lane.
 
 use super::apply::{self, Moment};
-use super::mask::mask_payers;
+use super::mask::{mask_payers, without_payers};
 use super::place::Place;
 use super::target::Target;
-use super::verdict::{Judgement, judge};
+use super::verdict::{Judgement, Verdict, judge};
 use super::{Dispatcher, lock};
 use crate::ledger::Claimed;
+use crate::ledger::attempts::AttemptRow;
 use crate::ledger::settle::{Release, Settlement};
 use crate::ops::metrics;
 use crate::plan::lane::Draft;
@@ -18,7 +19,7 @@ use crate::prime::exchange::Exchange;
 use chrono::{DateTime, TimeDelta, Utc};
 use fail::fail_point;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What came of an attempt, and the place for the order's next turn where it may take it at once.
 #[derive(Debug)]
@@ -43,13 +44,15 @@ pub async fn attempt(dispatcher: &Dispatcher, mut claimed: Claimed, mut place: P
         judgement.message = mask_payers(&judgement.message, &draft.variables);
     }
     count(operation, &judgement);
+    let (began, took) = (at(&claimed, called), called.elapsed());
+    let attempt = attempt_row(&claimed.next, operation, &exchange, &judgement, (began, took));
     let rules = target.rules_now();
     let now = at(&claimed, Instant::now());
-    let moment = Moment { rules: &rules, schedule: target.schedule, began: at(&claimed, called), now, jitter: fastrand::f64() };
+    let moment = Moment { rules: &rules, schedule: target.schedule, began, now, jitter: fastrand::f64() };
     place.call_ended(&exchange, apply::sign(&exchange, &judgement));
     hold(dispatcher, &target, &judgement, &moment).await;
     apply::apply(&mut claimed.lane, &claimed.next, &exchange, &judgement, &moment);
-    let mut settlement = settlement(claimed, &rules, now);
+    let mut settlement = settlement(claimed, &rules, now, attempt);
     let next = if settlement.release == Release::Now { place.next_turn() } else { None };
     settlement.may_go_on = next.is_some();
     Some(Ended { settlement, next })
@@ -93,7 +96,7 @@ async fn hold(dispatcher: &Dispatcher, target: &Target, judgement: &Judgement, m
 }
 
 /// The lane's turn after the answer, as it is to be written.
-fn settlement(mut claimed: Claimed, rules: &Rules, now: DateTime<Utc>) -> Settlement {
+fn settlement(mut claimed: Claimed, rules: &Rules, now: DateTime<Utc>, attempt: AttemptRow) -> Settlement {
     let turn = claimed.lane.turn(rules, now);
     fail_point!("attempt-applied");
     let release = match &turn.next {
@@ -101,7 +104,39 @@ fn settlement(mut claimed: Claimed, rules: &Rules, now: DateTime<Utc>) -> Settle
         Next::Rest { until: Some(at) } => Release::At(*at),
         Next::Rest { until: None } => Release::Never,
     };
-    Settlement { claimed, turn, release, may_go_on: false }
+    Settlement { claimed, turn, release, may_go_on: false, attempt }
+}
+
+/// The call as it is kept to explain the order: payers are masked here, and never get further.
+fn attempt_row(
+    next: &Next,
+    operation: Operation,
+    exchange: &Exchange,
+    judgement: &Judgement,
+    (at, took): (DateTime<Utc>, Duration),
+) -> AttemptRow {
+    let (events, variables) = match next {
+        Next::Send(draft) => (draft.events().into_iter().collect(), Some(&draft.variables)),
+        Next::Read { variables, .. } => (Vec::new(), Some(variables)),
+        Next::Rest { .. } => (Vec::new(), None),
+    };
+    let (http, request_id) = match exchange {
+        Exchange::Answered { status, request_id, .. } => (Some(*status), request_id.clone()),
+        Exchange::NoAnswer { .. } | Exchange::NotSent { .. } => (None, None),
+    };
+    AttemptRow {
+        at,
+        operation: operation.name().to_owned(),
+        events,
+        request: variables.map(without_payers),
+        verdict: judgement.verdict.name().to_owned(),
+        http,
+        // Of what went well there is nothing to say.
+        code: (judgement.verdict != Verdict::Delivered).then(|| judgement.code.clone()),
+        message: (judgement.verdict != Verdict::Delivered).then(|| judgement.message.clone()),
+        request_id,
+        took_ms: i32::try_from(took.as_millis()).unwrap_or(i32::MAX),
+    }
 }
 
 fn operation(draft: &Draft) -> Operation {

@@ -25,6 +25,23 @@ fn collect<'a>(value: &'a Value, in_payer: bool, values: &mut Vec<&'a str>) {
     }
 }
 
+/// The same value, with every value of a payer masked.
+pub fn without_payers(value: &Value) -> Value {
+    masked(value, false)
+}
+
+fn masked(value: &Value, in_payer: bool) -> Value {
+    match value {
+        Value::Array(items) => items.iter().map(|item| masked(item, in_payer)).collect(),
+        Value::Object(members) => {
+            let masked = |(name, member): (&String, &Value)| (name.clone(), masked(member, in_payer || name == "payer"));
+            Value::Object(members.iter().map(masked).collect())
+        }
+        _ if in_payer => "***".into(),
+        _ => value.clone(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -36,5 +53,8 @@ mod tests {
         let sent = json!({"input": {"refunds": {"details": [{"paymentDetails": [{"id": "pt-1", "payer": payer}]}]}}});
         let said = "streetAddress '12 Elm St, Jane Doe' of Jane Doe (P-1) is invalid for payment pt-1";
         assert_eq!(mask_payers(said, &sent), "streetAddress '***' of *** (***) is invalid for payment pt-1");
+        let masked = json!({"id": "***", "billingAddress": {"name": "***", "streetAddress": "***"}});
+        let kept = json!({"input": {"refunds": {"details": [{"paymentDetails": [{"id": "pt-1", "payer": masked}]}]}}});
+        assert_eq!(without_payers(&sent), kept);
     }
 }

@@ -6,7 +6,7 @@ use super::connect::in_time;
 use super::finals::FinalRow;
 use super::inbox::{Content, Incoming, Original, Place, Report};
 use super::naming::{self, OrderKey};
-use super::retry::{retake, revive};
+use super::retry::{Anew, retake, revive};
 use super::save::{OutcomeRow, Tally, record_outcomes};
 use super::totals::{TOMBSTONE, UNREADABLE, kind_label};
 use super::{Ledger, LedgerError, Targets};
@@ -112,6 +112,33 @@ async fn take_in(db: &mut PgConnection, batch: &[Incoming], targets: &Targets) -
     tally.write(db).await?;
     report.is_work_due = !fresh.is_empty() || !revived.is_empty();
     Ok(Some(report))
+}
+
+/// Takes dead events in anew that an operator retries: no record was read. Gives their lanes.
+pub(super) async fn take_anew(
+    db: &mut PgConnection,
+    anew: &[Anew],
+    targets: &Targets,
+    tally: &mut Tally,
+) -> Result<BTreeSet<i64>, LedgerError> {
+    if anew.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let now: DateTime<Utc> = sqlx::query_scalar("SELECT now()").fetch_one(&mut *db).await?;
+    let fresh: Vec<Fresh> = anew.iter().map(|anew| anew.fresh(targets)).collect();
+    let Some(lanes) = lanes_of(db, &fresh, targets).await? else {
+        return Err(LedgerError::Unavailable("lanes were merged meanwhile".into()));
+    };
+    let lanes = apply_aliases(db, &fresh, lanes, targets).await?;
+    let (outcomes, _) = insert_work(db, &fresh, &lanes, targets, now).await?;
+    for row in &outcomes {
+        tally.add("final", kind_label(row.kind), 1);
+    }
+    for anew in anew {
+        tally.add("final", kind_label(Some(anew.kind)), -1);
+    }
+    record_outcomes(db, &outcomes, now).await?;
+    Ok(lanes.into_values().collect())
 }
 
 pub(super) type Repeated<'a> = (&'a Place, &'a Event, Uuid, &'a Original);
@@ -247,7 +274,7 @@ async fn write_work(db: &mut PgConnection, work: &[(i64, i64, &Fresh<'_>, Option
         "INSERT INTO work (lane, no, hash, kind, topic, partition, \"offset\", key, headers, value, died, died_at, state, outcomes)
          SELECT k.lane, k.no, k.hash, k.kind, k.topic, k.partition, k.\"offset\", k.key, k.headers, k.value, k.died::jsonb,
                 CASE WHEN k.died IS NOT NULL THEN now() END, CASE WHEN k.died IS NULL THEN 0 ELSE 3 END,
-                CASE WHEN k.died IS NULL THEN 0 ELSE k.number END
+                CASE WHEN k.died IS NULL THEN k.number - 1 ELSE k.number END
          FROM unnest($1::bigint[], $2::bigint[], $3::uuid[], $4::smallint[], $5::text[], $6::int[], $7::bigint[], $8::bytea[],
                      $9::bytea[], $10::bytea[], $11::text[], $12::int[])
               AS k (lane, no, hash, kind, topic, partition, \"offset\", key, headers, value, died, number)",

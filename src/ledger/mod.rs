@@ -16,16 +16,23 @@
 //! | `standing`, `replicas` | what the replicas have to agree on; which of them live |
 //! | `totals`, `audit` | the accounting identity; facts for the audit |
 //! | `retention` | what is dropped when |
+//! | `events`, `story`, `attempts` | what operators ask: events, the story of an order, every call |
+//! | `discard`, `forget`, `acts` | what operators do, and the record of it (to retry: `retry`) |
 //!
 //! Locks are taken in one order everywhere: `seen` by hash, `order_name` by key, `lane` by id, then what hangs on a locked
 //! lane, `tally` by key last.
 
+pub mod acts;
 mod alias_rows;
+pub mod attempts;
 pub mod audit;
 pub mod claim;
 mod codec;
 pub mod connect;
+pub mod discard;
+pub mod events;
 pub mod finals;
+pub mod forget;
 mod home;
 pub mod inbox;
 pub mod intake;
@@ -40,6 +47,7 @@ mod retry;
 mod save;
 pub mod settle;
 pub mod standing;
+pub mod story;
 pub mod totals;
 mod write;
 

@@ -3,15 +3,39 @@
 use super::codec::state;
 use super::inbox::{Original, Place};
 use super::intake::{Fresh, Repeated};
+use super::load::Record;
+use super::naming::OrderKey;
 use super::{LedgerError, Targets};
-use crate::event::{Data, Identity};
+use crate::event::{AliasKind, Data, Event, Identity};
 use crate::outcome;
+use crate::plan::subject::AliasTypes;
 use fail::fail_point;
 use sqlx::PgConnection;
 use std::collections::BTreeSet;
+use uuid::Uuid;
 
 /// The header that makes a dead letter, put back on its topic, a retry.
 const OUTCOME_ID: &str = "x-bwp-sync-outcome-id";
+
+/// A dead event that an operator retries, and that has to find its lane anew.
+pub(super) struct Anew {
+    pub event: Event,
+    pub record: Record,
+    pub hash: Uuid,
+    pub kind: i16,
+    /// The count of its next outcome.
+    pub number: i32,
+}
+
+impl Anew {
+    pub fn fresh(&self, targets: &Targets) -> Fresh<'_> {
+        let Anew { event, record, hash, number, .. } = self;
+        let fallback = AliasTypes::default();
+        let types = targets.get(&event.envelope.target).unwrap_or(&fallback);
+        let order = OrderKey::new(&event.envelope.target, &types.name(AliasKind::Order, &event.data.order()));
+        Fresh { place: &record.place, event, original: &record.original, hash: *hash, order, number: *number, retaken: None }
+    }
+}
 
 /// Events that have no turn in a lane are taken in anew when their letter is put back: rows of the alias table, and events whose target
 /// is still unknown, which die again.

@@ -1,5 +1,6 @@
 //! What came of a lane's turn is written back, if the lease still stands.
 
+use super::attempts::{AttemptRow, write_attempts};
 use super::claim::Claimed;
 use super::connect::in_time;
 use super::finals::FinalRow;
@@ -60,6 +61,8 @@ pub struct Settlement {
     pub release: Release,
     /// Whether its holder may take its next turn at once, without a claim.
     pub may_go_on: bool,
+    /// The call that it comes from: it was made, whoever holds the lane by now.
+    pub attempt: AttemptRow,
 }
 
 /// For how long a lane that goes on is held, and how long its next call may take.
@@ -106,6 +109,7 @@ impl Ledger {
             }
             let (finals, tied) = write_lanes(&mut transaction, &writes, targets, standing.now).await?;
             report.finals = finals;
+            write_attempts(&mut transaction, settlements.iter().map(|one| (one.claimed.id, &one.attempt))).await?;
             fail_point!("settle-written");
             transaction.commit().await?;
             fail_point!("settle-committed");

@@ -14,6 +14,7 @@ mod killed;
 mod late;
 mod many;
 mod merchant;
+mod operators;
 mod outage;
 mod outcomes;
 mod parked;
