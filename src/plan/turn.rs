@@ -54,6 +54,12 @@ impl Lane {
                 continue;
             }
             let standings = self.standings(&survey, rules, now);
+            for (no, standing) in &standings {
+                if let Some(live) = self.events.get_mut(no) {
+                    let is_waiting = matches!(standing, Standing::Waiting(_));
+                    live.waiting_since = live.waiting_since.filter(|_| is_waiting).or(is_waiting.then(|| rules.charged(now)));
+                }
+            }
             let next = self.choose(&survey, rules, now);
             return Turn { settled, standings, charged: rules.charged(now), next };
         }

@@ -289,3 +289,19 @@ fn the_dead_of_old_age_name_nothing_and_wait_for_nothing() {
     bench.rests();
     assert_eq!(bench.waits_for(no), ["EXTERNAL_ID NEW"]);
 }
+
+#[test]
+fn giving_up_is_not_late_where_it_comes_before_the_next_read() {
+    let mut bench = Bench::new();
+    bench.rules.give_up_after = TimeDelta::minutes(1);
+    let no = bench.event(
+        "return",
+        json!({"return": {"id": "RMA-1"}, "state": "CREATED",
+        "lines": [{"line": {"alias": {"type": "SKU", "id": "nobody knows it"}}, "quantity": 1}]}),
+    );
+    bench.reads(json!({"id": "322-A"}));
+    assert_eq!(bench.rests(), Some(bench.now + TimeDelta::minutes(1)));
+    bench.pass(TimeDelta::minutes(1));
+    assert_eq!(bench.rests(), None);
+    assert_eq!((bench.status(no), bench.code(no)), (Some(Status::Dead), "ALIAS_UNKNOWN"));
+}
