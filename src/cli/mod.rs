@@ -3,6 +3,7 @@
 //!
 //! Exit codes: 0 fine, 1 no, 2 usage or configuration (clap's own code for usage).
 
+pub mod aliases;
 mod check;
 pub mod map;
 mod output;
@@ -98,6 +99,8 @@ pub enum Command {
     Check,
     /// Shows the mutations that events would become, for a producer's own tests.
     Map(map::MapArgs),
+    /// Looks into the alias table, loads it, or writes it out.
+    Aliases(aliases::AliasesArgs),
 }
 
 /// The whole command: reads the arguments of this process and does what they say.
@@ -108,6 +111,7 @@ pub fn main() -> ExitCode {
         Command::Migrate => run::migrate(&global),
         Command::Check => check::run(&global),
         Command::Map(args) => map::run(&global, &args),
+        Command::Aliases(args) => aliases::run(&global, &args),
     };
     match outcome {
         Ok(exit) => exit.into(),
