@@ -61,6 +61,14 @@ impl Effect {
             Some(present) => Effect::Outranked(present.clone()),
         }
     }
+
+    /// Whether the row is to be written: it ranks above the one that is there. An import of what an import has said is not: the times
+    /// of imports only grow, so that nothing would come to stand otherwise.
+    fn is_written(new: &NameRow, present: Option<&NameRow>) -> bool {
+        let Some(present) = present else { return true };
+        let of = |row: &NameRow| (row.origin, row.bwp_id.clone(), row.version);
+        new.replaces(present) && (new.origin != Origin::Import || of(new) != of(present))
+    }
 }
 
 /// Puts rows of the alias table in, where they rank above what is there, and merges orders that turn out to be one. Gives what became
@@ -104,7 +112,7 @@ async fn apply_orders(
         if let Some(effect) = effects.get_mut(at) {
             *effect = Effect::of(&said.new, present);
         }
-        if present.is_none_or(|present| said.new.replaces(present)) {
+        if Effect::is_written(&said.new, present) {
             orders.insert(said.order.clone(), said.new.clone());
             changed.insert(said.order.clone());
         }
@@ -164,7 +172,7 @@ async fn apply_things(
     for (key, row, effect) in things {
         let there = present.get(&key);
         *effect = Effect::of(row, there);
-        if there.is_none_or(|there| row.replaces(there)) {
+        if Effect::is_written(row, there) {
             present.insert(key.clone(), row.clone());
             changed.insert(key);
         }

@@ -30,7 +30,8 @@ fn aliases(shop: &Shop, arguments: &[&str], input: &str) -> Said {
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("BWP_SYNC__")) {
         command.env_remove(name);
     }
-    command.args(["--set", &format!("database.url={}", shop.database.url), "aliases"]).args(arguments);
+    command.args(["--set", &format!("database.url={}", shop.database.url), "--set", "targets.default.target_id=t", "aliases"]);
+    command.args(arguments);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_owned();
@@ -84,7 +85,7 @@ async fn count(shop: &Shop, sql: &'static str) -> i64 {
 
 #[tokio::test]
 async fn an_import_wakes_exactly_what_waits_for_it() {
-    let shop = Shop::open(Options::default(), &["targets.default.coalesce=off"]).await;
+    let shop = Shop::open(Options::default(), &["dispatch.coalesce=off"]).await;
     shop.simulator.seed_order(order(BWP, "1001")).unwrap();
     shop.simulator.seed_order(order("322-ABC1-BBBBBB", "1002")).unwrap();
     shop.take(&[a_return("r-1", json!({"id": "1001"})), a_return("r-2", json!({"id": "1002"}))]).await;
@@ -93,6 +94,9 @@ async fn an_import_wakes_exactly_what_waits_for_it() {
         if waiting == 2 { Ok(()) } else { Err(waiting.to_string()) }
     })
     .await;
+    let waiting = shop.ledger.waiting().await.unwrap();
+    assert_eq!((waiting.kinds.get("LINE_ITEM"), waiting.kinds.len()), (Some(&2), 1));
+    assert!(waiting.oldest < PATIENCE, "{waiting:?}");
     let report = import(&shop, &lines(&[line_row(json!({"id": "1001"}), "B-42", json!("line-1"))]));
     assert_eq!(counts(&report), [1, 0, 0, 0, 0, 0]);
     wait_until("the one to be sent", PATIENCE, async || {
@@ -161,8 +165,6 @@ async fn an_import_ranks_below_the_topic_and_below_buy_with_prime() {
     shop.settled().await;
     let bwp_row =
         |id: &str| json!({"kind": "LINE_ITEM", "alias": {"type": "EXTERNAL_ITEM_ID", "id": "L-1"}, "bwpId": id, "order": order});
-    let mut versioned = line_row(order.clone(), "S-1", json!("line-2"));
-    versioned["version"] = json!(7);
     let report = import(&shop, &lines(&[line_row(order.clone(), "S-1", json!("line-2")), bwp_row("line-2"), bwp_row("line-1")]));
     assert_eq!(counts(&report), [0, 1, 0, 1, 1, 0], "{report:#}");
     assert_eq!(report["conflictingLines"][0]["met"]["origin"], "bwp");
@@ -181,6 +183,7 @@ async fn an_import_ranks_below_the_topic_and_below_buy_with_prime() {
     assert_eq!((&got["bwpId"], &got["origin"], &got["order"]["bwpId"]), (&Value::Null, &json!("topic"), &json!(BWP)), "{got:#}");
     let replaced: Vec<&Value> = got["replaced"].as_array().unwrap().iter().map(|old| &old["bwpId"]).collect();
     assert_eq!(replaced, [&json!("line-2"), &json!("line-1")]);
+    assert_eq!(shop.ledger.waiting().await.unwrap().changes, 2);
     assert_eq!(aliases(&shop, &["get", "--id", "nobody"], "").code, 1);
     assert_eq!(aliases(&shop, &["get", "--id", "S-1", "--target", "nowhere"], "").code, 2);
     let table = aliases(&shop, &["get", "--kind", "LINE_ITEM", "--type", "SKU", "--id", "N-1"], "").out;

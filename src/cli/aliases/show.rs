@@ -12,6 +12,7 @@ use crate::cli::{Exit, Output, print};
 use crate::event::AliasRow;
 use crate::ledger::aliases::{Entry, Wanted};
 use crate::ledger::{Ledger, LedgerError};
+use crate::plan::names::Origin;
 
 /// Shows rows; no where there is none.
 pub async fn get(ledger: &Ledger, target: &str, wanted: &Wanted, output: Output) -> Exit {
@@ -53,7 +54,10 @@ fn text_of(entry: &Entry) -> String {
         entry.kind.as_str(),
         entry.alias.alias_type,
         entry.alias.id,
-        row.bwp_id.as_deref().unwrap_or("(stands for nothing)"),
+        row.bwp_id.as_deref().unwrap_or(match row.origin {
+            Origin::Bwp => "(on several things: it names none of them)",
+            Origin::Import | Origin::Topic => "(removed)",
+        }),
         origin(row.origin),
         version(row.version),
         row.time.format("%Y-%m-%d %H:%M:%SZ"),

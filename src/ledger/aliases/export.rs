@@ -9,6 +9,7 @@ use sqlx::{Connection, Row};
 /// Rows of orders first, then those of things, each by a name of its order: first one that has a row of its own, then any other alias,
 /// then Buy with Prime's id.
 const ROWS: &str = r#"
+    SELECT * FROM (
     SELECT 0::smallint AS kind, n.alias_type, n.id, n.bwp_id, n.version, NULL AS order_type, NULL AS order_id
     FROM order_name n WHERE n.target = $1 AND n.origin IS NOT NULL AND n.alias_type <> ''
     UNION ALL
@@ -17,6 +18,7 @@ const ROWS: &str = r#"
     CROSS JOIN LATERAL (
         SELECT alias_type, id FROM order_name WHERE lane = n.lane
         ORDER BY alias_type = '', origin IS NULL, alias_type, id LIMIT 1) o
+    ) r
     ORDER BY order_type COLLATE "C" NULLS FIRST, order_id COLLATE "C", kind, alias_type COLLATE "C", id COLLATE "C""#;
 
 impl Ledger {
