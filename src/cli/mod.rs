@@ -4,6 +4,7 @@
 //! Exit codes: 0 fine, 1 no, 2 usage or configuration (clap's own code for usage).
 
 mod acting;
+pub mod aliases;
 mod check;
 mod events;
 mod explain;
@@ -111,6 +112,8 @@ pub enum Command {
     Explain(explain::ExplainArgs),
     /// Erases the personal data of an order that the ledger keeps, and says what it keeps and why.
     Forget(forget::ForgetArgs),
+    /// Looks into the alias table, loads it, or writes it out.
+    Aliases(aliases::AliasesArgs),
 }
 
 /// The whole command: reads the arguments of this process and does what they say.
@@ -124,6 +127,7 @@ pub fn main() -> ExitCode {
         Command::Events(command) => events::run(&global, command),
         Command::Explain(args) => explain::run(&global, &args),
         Command::Forget(args) => forget::run(&global, &args),
+        Command::Aliases(args) => aliases::run(&global, &args),
     };
     match outcome {
         Ok(exit) => exit.into(),

@@ -1,4 +1,4 @@
-//! Rows of the alias table, as the topic brings them.
+//! Rows of the alias table, as the topic and operators bring them.
 
 use super::intake::Fresh;
 use super::merge::{are_two_orders, merge_lanes, part_lane};
@@ -6,67 +6,115 @@ use super::naming::{self, OrderKey, ThingKey};
 use super::{LedgerError, Targets};
 use crate::event::{AliasKind, AliasRow, Data};
 use crate::plan::names::{NameRow, Origin};
-use chrono::{DateTime, Utc};
 use fail::fail_point;
 use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The alias row of an order, where the event is one for a configured target.
-pub(super) fn order_row<'a>(event: &Fresh<'a>, targets: &Targets) -> Option<(&'a str, &'a AliasRow)> {
-    match &event.event.data {
-        Data::Alias(row) if row.kind == AliasKind::Order && targets.contains_key(&event.event.envelope.target) => {
-            Some((&event.event.envelope.target, row))
-        }
-        _ => None,
+/// A row of the alias table that somebody has said, with the order that it is about and how it ranks.
+pub(super) struct Said<'a> {
+    pub target: &'a str,
+    pub row: &'a AliasRow,
+    pub order: OrderKey,
+    pub new: NameRow,
+}
+
+impl<'a> Said<'a> {
+    /// The row in an event from the topic, where the event is one for a configured target.
+    pub fn of(event: &'a Fresh<'_>, targets: &Targets) -> Option<Said<'a>> {
+        let envelope = &event.event.envelope;
+        let Data::Alias(row) = &event.event.data else { return None };
+        targets.contains_key(&envelope.target).then(|| Said {
+            target: &envelope.target,
+            row,
+            order: event.order.clone(),
+            new: NameRow { bwp_id: row.bwp_id.clone(), origin: Origin::Topic, version: row.version, time: envelope.time },
+        })
+    }
+
+    /// The order that an order's row ties its alias to.
+    pub fn tied_to(&self) -> Option<OrderKey> {
+        let id = self.row.bwp_id.as_deref().filter(|_| self.row.kind == AliasKind::Order)?;
+        Some(OrderKey::bwp(self.target, id))
     }
 }
 
-/// An event, and the row that it is.
-type Row<'a> = (&'a Fresh<'a>, &'a AliasRow);
+/// What became of a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// There was none under this name.
+    New,
+    /// The one that was there says the same; where the new one ranks above it, it has its rank now.
+    Same,
+    /// It took the place of one that said something else.
+    Replaced(NameRow),
+    /// The one that is there says something else and ranks above it.
+    Outranked(NameRow),
+}
 
-/// Puts rows of the alias table in, where they rank above what is there, and merges orders that turn out to be one.
+impl Effect {
+    /// What becomes of a new row; whether it is to be written is another matter.
+    fn of(new: &NameRow, present: Option<&NameRow>) -> Effect {
+        match present {
+            None => Effect::New,
+            Some(present) if present.bwp_id == new.bwp_id => Effect::Same,
+            Some(present) if new.replaces(present) => Effect::Replaced(present.clone()),
+            Some(present) => Effect::Outranked(present.clone()),
+        }
+    }
+
+    /// Whether the row is to be written: it ranks above the one that is there. An import of what an import has said is not: the times
+    /// of imports only grow, so that nothing would come to stand otherwise.
+    fn is_written(new: &NameRow, present: Option<&NameRow>) -> bool {
+        let Some(present) = present else { return true };
+        let of = |row: &NameRow| (row.origin, row.bwp_id.clone(), row.version);
+        new.replaces(present) && (new.origin != Origin::Import || of(new) != of(present))
+    }
+}
+
+/// Puts rows of the alias table in, where they rank above what is there, and merges orders that turn out to be one. Gives what became
+/// of each row.
 pub(super) async fn apply_aliases(
     db: &mut PgConnection,
-    fresh: &[Fresh<'_>],
-    mut lanes: BTreeMap<OrderKey, i64>,
+    rows: &[Said<'_>],
+    lanes: &mut BTreeMap<OrderKey, i64>,
     targets: &Targets,
-) -> Result<BTreeMap<OrderKey, i64>, LedgerError> {
-    let rows: Vec<Row> = fresh
-        .iter()
-        .filter(|event| targets.contains_key(&event.event.envelope.target))
-        .filter_map(|event| match &event.event.data {
-            Data::Alias(row) => Some((event, row)),
-            _ => None,
-        })
-        .collect();
+) -> Result<Vec<Effect>, LedgerError> {
+    let mut effects = vec![Effect::Same; rows.len()];
     if rows.is_empty() {
-        return Ok(lanes);
+        return Ok(effects);
     }
-    apply_orders(db, &rows, &mut lanes, targets).await?;
+    apply_orders(db, rows, lanes, targets, &mut effects).await?;
     fail_point!("alias-orders-written");
-    apply_things(db, &rows, &lanes).await?;
+    apply_things(db, rows, lanes, &mut effects).await?;
     fail_point!("alias-things-written");
-    Ok(lanes)
+    Ok(effects)
 }
 
 /// Rows of orders: an alias that stands for another order now is taken from the old one, two names of one order make one lane.
 async fn apply_orders(
     db: &mut PgConnection,
-    rows: &[Row<'_>],
+    rows: &[Said<'_>],
     lanes: &mut BTreeMap<OrderKey, i64>,
     targets: &Targets,
+    effects: &mut [Effect],
 ) -> Result<(), LedgerError> {
-    let keys = rows.iter().map(|(event, row)| OrderKey::alias(&event.event.envelope.target, &row.alias)).collect();
+    let of_orders = || rows.iter().zip(0_usize..).filter(|(said, _)| said.row.kind == AliasKind::Order);
+    let keys: BTreeSet<OrderKey> = of_orders().map(|(said, _)| said.order.clone()).collect();
+    if keys.is_empty() {
+        return Ok(());
+    }
     let mut orders = naming::order_rows(db, &keys).await?;
     let stood_for: BTreeMap<OrderKey, String> =
         orders.iter().filter_map(|(key, row)| Some((key.clone(), row.bwp_id.clone()?))).collect();
     let mut changed: BTreeSet<OrderKey> = BTreeSet::new();
-    for (event, row) in rows.iter().filter(|(_, row)| row.kind == AliasKind::Order) {
-        let key = OrderKey::alias(&event.event.envelope.target, &row.alias);
-        let new = topic_row(row, event.event.envelope.time);
-        if orders.get(&key).is_none_or(|present| new.replaces(present)) {
-            orders.insert(key.clone(), new);
-            changed.insert(key);
+    for (said, at) in of_orders() {
+        let present = orders.get(&said.order);
+        if let Some(effect) = effects.get_mut(at) {
+            *effect = Effect::of(&said.new, present);
+        }
+        if Effect::is_written(&said.new, present) {
+            orders.insert(said.order.clone(), said.new.clone());
+            changed.insert(said.order.clone());
         }
     }
     for key in &changed {
@@ -103,26 +151,33 @@ async fn apply_orders(
 }
 
 /// Rows of line items, returns, refunds and packages.
-async fn apply_things(db: &mut PgConnection, rows: &[Row<'_>], lanes: &BTreeMap<OrderKey, i64>) -> Result<(), LedgerError> {
-    let things: Vec<(ThingKey, NameRow)> = rows
-        .iter()
-        .filter(|(_, row)| row.kind != AliasKind::Order)
-        .filter_map(|(event, row)| {
-            let lane = *lanes.get(&event.order)?;
-            Some(((lane, row.kind, row.alias.clone()), topic_row(row, event.event.envelope.time)))
+async fn apply_things(
+    db: &mut PgConnection,
+    rows: &[Said<'_>],
+    lanes: &BTreeMap<OrderKey, i64>,
+    effects: &mut [Effect],
+) -> Result<(), LedgerError> {
+    let of_things = rows.iter().zip(effects).filter(|(said, _)| said.row.kind != AliasKind::Order);
+    let things: Vec<(ThingKey, &NameRow, &mut Effect)> = of_things
+        .filter_map(|(said, effect)| {
+            let lane = *lanes.get(&said.order)?;
+            Some(((lane, said.row.kind, said.row.alias.clone()), &said.new, effect))
         })
         .collect();
-    let mut present = naming::thing_rows(db, &things.iter().map(|(key, _)| key.clone()).collect()).await?;
-    let mut new: BTreeMap<ThingKey, NameRow> = BTreeMap::new();
-    for (key, row) in things {
-        if present.get(&key).is_none_or(|there| row.replaces(there)) {
+    if things.is_empty() {
+        return Ok(());
+    }
+    let mut present = naming::thing_rows(db, &things.iter().map(|(key, ..)| key.clone()).collect()).await?;
+    let mut changed: BTreeSet<ThingKey> = BTreeSet::new();
+    for (key, row, effect) in things {
+        let there = present.get(&key);
+        *effect = Effect::of(row, there);
+        if Effect::is_written(row, there) {
             present.insert(key.clone(), row.clone());
-            new.insert(key, row);
+            changed.insert(key);
         }
     }
-    naming::write_thing_rows(db, &new.into_iter().collect::<Vec<_>>()).await
-}
-
-fn topic_row(row: &AliasRow, time: DateTime<Utc>) -> NameRow {
-    NameRow { bwp_id: row.bwp_id.clone(), origin: Origin::Topic, version: row.version, time }
+    let written: Vec<(ThingKey, NameRow)> =
+        changed.into_iter().filter_map(|key| present.remove(&key).map(|row| (key, row))).collect();
+    naming::write_thing_rows(db, &written).await
 }

@@ -1,6 +1,6 @@
 //! A batch of records becomes rows, in one transaction.
 
-use super::alias_rows::{apply_aliases, order_row};
+use super::alias_rows::{Said, apply_aliases};
 use super::codec::{identity_hash, json_text, kind_code, pack_headers, state};
 use super::connect::in_time;
 use super::finals::FinalRow;
@@ -83,9 +83,10 @@ async fn take_in(db: &mut PgConnection, batch: &[Incoming], targets: &Targets) -
     }
     let (fresh, repeated) = sort_out(db, batch, targets).await?;
     fail_point!("intake-sorted");
-    let Some(lanes) = lanes_of(db, &fresh, targets).await? else { return Ok(None) };
+    let said: Vec<Said> = fresh.iter().filter_map(|event| Said::of(event, targets)).collect();
+    let Some(mut lanes) = lanes_of(db, &fresh, &said).await? else { return Ok(None) };
     fail_point!("intake-locked");
-    let lanes = apply_aliases(db, &fresh, lanes, targets).await?;
+    apply_aliases(db, &said, &mut lanes, targets).await?;
     fail_point!("intake-aliased");
     let (mut outcomes, finals) = insert_work(db, &fresh, &lanes, targets, now).await?;
     fail_point!("intake-queued");
@@ -188,16 +189,10 @@ async fn sort_out<'a>(
 async fn lanes_of(
     db: &mut PgConnection,
     fresh: &[Fresh<'_>],
-    targets: &Targets,
+    said: &[Said<'_>],
 ) -> Result<Option<BTreeMap<OrderKey, i64>>, LedgerError> {
-    let mut keys: BTreeSet<OrderKey> = fresh.iter().map(|event| event.order.clone()).collect();
-    for event in fresh {
-        if let Some((target, row)) = order_row(event, targets)
-            && let Some(id) = &row.bwp_id
-        {
-            keys.insert(OrderKey::bwp(target, id));
-        }
-    }
+    let named = fresh.iter().map(|event| event.order.clone());
+    let keys: BTreeSet<OrderKey> = named.chain(said.iter().filter_map(Said::tied_to)).collect();
     if keys.is_empty() {
         return Ok(Some(BTreeMap::new()));
     }
@@ -252,7 +247,7 @@ async fn insert_work(
 }
 
 /// Makes lanes due that have got work, and those that have got a name and work that may have waited for it.
-async fn wake(db: &mut PgConnection, due: BTreeSet<i64>, named: BTreeSet<i64>) -> Result<(), LedgerError> {
+pub(super) async fn wake(db: &mut PgConnection, due: BTreeSet<i64>, named: BTreeSet<i64>) -> Result<(), LedgerError> {
     sqlx::query(
         "UPDATE lane SET next_at = CASE WHEN is_leased THEN next_at ELSE now() END, is_dirty = is_leased
          WHERE id = ANY($1) OR (id = ANY($2) AND EXISTS (SELECT 1 FROM work w WHERE w.lane = lane.id AND w.state <> $3))",

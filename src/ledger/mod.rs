@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `intake`, `retry` | a batch of records becomes rows, in one transaction; dead letters come back |
 //! | `naming`, `alias_rows` | names lead to lanes; rows of the alias table |
+//! | `aliases` | the alias table as operators see it |
 //! | `merge` | two lanes turn out to be one order |
 //! | `claim`, `load` | due lanes are leased and loaded |
 //! | `parking` | a lane that cannot be worked on rests |
@@ -24,6 +25,7 @@
 
 pub mod acts;
 mod alias_rows;
+pub mod aliases;
 pub mod attempts;
 pub mod audit;
 pub mod claim;

@@ -145,7 +145,7 @@ pub fn name_row(row: &sqlx::postgres::PgRow, at: usize) -> Result<NameRow, Ledge
     })
 }
 
-/// Writes rows of orders: the name keeps or gets its lane.
+/// Writes rows of orders: the name keeps or gets its lane. What said something else before is recorded.
 pub async fn write_order_rows(db: &mut PgConnection, rows: &[(OrderKey, i64, NameRow)]) -> Result<(), LedgerError> {
     if rows.is_empty() {
         return Ok(());
@@ -154,8 +154,17 @@ pub async fn write_order_rows(db: &mut PgConnection, rows: &[(OrderKey, i64, Nam
     rows.sort_by(|a, b| a.0.cmp(&b.0));
     let (targets, types, ids) = columns(rows.iter().map(|row| &row.0));
     sqlx::query(
-        "INSERT INTO order_name (target, alias_type, id, lane, bwp_id, origin, version, said_at)
-         SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::smallint[], $7::bigint[], $8::timestamptz[])
+        "WITH said AS (
+             SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::smallint[], $7::bigint[],
+                 $8::timestamptz[]) AS k (target, alias_type, id, lane, bwp_id, origin, version, said_at)
+         ), changed AS (
+             INSERT INTO alias_change (lane, kind, alias_type, alias_id, old_bwp_id, old_origin, old_version, old_said_at,
+                                       new_bwp_id, new_origin)
+             SELECT k.lane, 0, k.alias_type, k.id, n.bwp_id, n.origin, n.version, n.said_at, k.bwp_id, k.origin
+             FROM said k JOIN order_name n ON (n.target, n.alias_type, n.id) = (k.target, k.alias_type, k.id)
+             WHERE n.origin IS NOT NULL AND n.bwp_id IS DISTINCT FROM k.bwp_id
+         )
+         INSERT INTO order_name (target, alias_type, id, lane, bwp_id, origin, version, said_at) SELECT * FROM said
          ON CONFLICT (target, alias_type, id) DO UPDATE
          SET bwp_id = excluded.bwp_id, origin = excluded.origin, version = excluded.version, said_at = excluded.said_at",
     )
@@ -196,7 +205,7 @@ pub async fn thing_rows(db: &mut PgConnection, keys: &BTreeSet<ThingKey>) -> Res
         .collect()
 }
 
-/// Writes rows of things.
+/// Writes rows of things. What said something else before is recorded.
 pub async fn write_thing_rows(db: &mut PgConnection, rows: &[(ThingKey, NameRow)]) -> Result<(), LedgerError> {
     if rows.is_empty() {
         return Ok(());
@@ -204,8 +213,17 @@ pub async fn write_thing_rows(db: &mut PgConnection, rows: &[(ThingKey, NameRow)
     let mut rows: Vec<&(ThingKey, NameRow)> = rows.iter().collect();
     rows.sort_by(|a, b| a.0.cmp(&b.0));
     sqlx::query(
-        "INSERT INTO name (lane, kind, alias_type, id, bwp_id, origin, version, said_at)
-         SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::text[], $4::text[], $5::text[], $6::smallint[], $7::bigint[], $8::timestamptz[])
+        "WITH said AS (
+             SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::text[], $4::text[], $5::text[], $6::smallint[], $7::bigint[],
+                 $8::timestamptz[]) AS k (lane, kind, alias_type, id, bwp_id, origin, version, said_at)
+         ), changed AS (
+             INSERT INTO alias_change (lane, kind, alias_type, alias_id, old_bwp_id, old_origin, old_version, old_said_at,
+                                       new_bwp_id, new_origin)
+             SELECT k.lane, k.kind, k.alias_type, k.id, n.bwp_id, n.origin, n.version, n.said_at, k.bwp_id, k.origin
+             FROM said k JOIN name n ON (n.lane, n.kind, n.alias_type, n.id) = (k.lane, k.kind, k.alias_type, k.id)
+             WHERE n.bwp_id IS DISTINCT FROM k.bwp_id
+         )
+         INSERT INTO name (lane, kind, alias_type, id, bwp_id, origin, version, said_at) SELECT * FROM said
          ON CONFLICT (lane, kind, alias_type, id) DO UPDATE
          SET bwp_id = excluded.bwp_id, origin = excluded.origin, version = excluded.version, said_at = excluded.said_at",
     )

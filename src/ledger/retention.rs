@@ -46,6 +46,11 @@ impl Ledger {
                 keep.history,
             ),
             (
+                "DELETE FROM alias_change WHERE id IN (
+                    SELECT id FROM alias_change WHERE changed_at < now() - make_interval(secs => $1) LIMIT $2)",
+                keep.history,
+            ),
+            (
                 "DELETE FROM entity WHERE (lane, subject) IN (
                     SELECT e.lane, e.subject FROM entity e
                     WHERE e.changed_at < now() - make_interval(secs => $1)

@@ -5,9 +5,11 @@ use super::effect::Effect;
 use super::lane::{Intent, Lane, Settled};
 use super::outcome::{Class, Reason, Status};
 use super::rank::EventNo;
-use super::step::{Plan, Rules};
+use super::step::{Plan, Question, Rules};
+use super::subject::Need;
 use super::survey::Survey;
 use super::thing::Check;
+use crate::event::AliasKind;
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,10 +41,29 @@ impl Lane {
         for (no, live) in self.events.iter().filter(|(no, live)| !live.is_ghost && !self.is_in_intent(**no)) {
             let needs = survey.needs(*no);
             if !needs.is_empty() && live.waiting_since.is_some_and(|since| since + rules.give_up_after <= charged) {
-                let names: Vec<String> = needs.iter().map(|need| need.name.to_string()).collect();
-                let message = format!("still unknown after waiting: {}; add the alias, then retry the event", names.join(", "));
+                let names: Vec<String> = needs.iter().map(|need| self.tried(need)).collect();
+                let message = format!(
+                    "still unknown after waiting.give_up_after: {}; add the alias (by the alias topic or `aliases import`), then retry \
+                     the event",
+                    names.join(", ")
+                );
                 ends.insert(*no, Reason::new(Class::Expired, "ALIAS_UNKNOWN", message));
             }
+        }
+    }
+
+    /// A name that never came, and when it was looked for last.
+    fn tried(&self, need: &Need) -> String {
+        let name = format!("{} {}", need.kind.as_str(), need.name);
+        let asked = self.memo.asked.iter().filter(|(asked, _)| matches!(asked, Question::Name(known) if known == need));
+        let absent = self.memo.absent.as_ref().filter(|_| need.kind == AliasKind::Order);
+        let at = |at: DateTime<Utc>| at.format("%Y-%m-%d %H:%M:%SZ");
+        match (absent, asked.map(|(_, at)| *at).max()) {
+            (Some(absent), _) => format!("{name} (Buy with Prime did not know the order at {})", at(absent.at)),
+            (None, Some(read)) => {
+                format!("{name} (not in the alias table, and the order as it was read at {} does not show it)", at(read))
+            }
+            (None, None) => format!("{name} (not in the alias table)"),
         }
     }
 

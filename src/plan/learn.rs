@@ -25,9 +25,7 @@ impl Lane {
         if let Some(id) = order_id {
             self.learn_aliases(AliasKind::Order, &id, &view.aliases, now);
         }
-        for line in view.lines.iter().flatten() {
-            self.learn_aliases(AliasKind::LineItem, &line.id, &line.aliases, now);
-        }
+        self.learn_lines(view, now);
         for item in view.returns.iter().flatten() {
             self.learn_aliases(AliasKind::Return, &item.id, &item.aliases, now);
         }
@@ -57,6 +55,21 @@ impl Lane {
             }
         }
         self.learn_packages(view, now);
+    }
+
+    /// Every answer shows all lines: an alias that stands on two of them, say a SKU that was bought twice, names neither.
+    fn learn_lines(&mut self, view: &OrderView, now: DateTime<Utc>) {
+        let mut shown: BTreeMap<Alias, BTreeSet<&str>> = BTreeMap::new();
+        for line in view.lines.iter().flatten() {
+            let aliases = line.aliases.iter().flatten();
+            aliases.for_each(|alias| _ = shown.entry(alias_of(alias)).or_default().insert(&line.id));
+        }
+        for (alias, lines) in shown {
+            match lines.first() {
+                Some(line) if lines.len() == 1 => self.names.learn(AliasKind::LineItem, alias, line, now),
+                _ => self.names.learn_ambiguous(AliasKind::LineItem, alias, now),
+            };
+        }
     }
 
     fn learn_aliases(&mut self, kind: AliasKind, id: &str, aliases: &Option<Vec<AliasView>>, now: DateTime<Utc>) {

@@ -86,6 +86,17 @@ impl Names {
         }
     }
 
+    /// Buy with Prime shows the alias on several things of its kind: it names none of them, whatever else is said of it.
+    pub fn learn_ambiguous(&mut self, kind: AliasKind, alias: Alias, now: DateTime<Utc>) -> bool {
+        self.offer(kind, alias, NameRow { bwp_id: None, origin: Origin::Bwp, version: None, time: now })
+    }
+
+    /// Whether Buy with Prime shows the name on several things of its kind.
+    pub fn is_ambiguous(&self, kind: AliasKind, name: &Name) -> bool {
+        let row = name.alias().and_then(|alias| self.get(kind, alias));
+        row.is_some_and(|row| row.origin == Origin::Bwp && row.bwp_id.is_none())
+    }
+
     /// Whether Buy with Prime itself said that the alias stands for this id.
     pub fn holds(&self, kind: AliasKind, alias: &Alias, id: &str) -> bool {
         let row = self.rows.get(&(kind, alias.clone()));

@@ -89,6 +89,9 @@ impl Context<'_> {
 
     /// What to do about names that are not known: the order is read once for them, then they are waited for.
     pub fn missing(&self, needs: Vec<Need>) -> Plan {
+        if let Some(need) = needs.iter().find(|need| self.names.is_ambiguous(need.kind, &need.name)) {
+            return Plan::Dead { reason: ambiguous(&need.name).at("/data/lines"), members: Members::new() };
+        }
         let unasked: Vec<Question> =
             needs.iter().cloned().map(Question::Name).filter(|question| !self.asked_since(question, None)).collect();
         if unasked.is_empty() { Plan::Wait { needs } } else { Plan::Look { questions: unasked } }
@@ -106,11 +109,21 @@ impl Context<'_> {
                     return Err(Box::new(Plan::Dead { reason, members: Members::from([super::wanted::Member::Lines]) }));
                 }
                 Ok(id) => found.push((id, line.quantity)),
+                Err(need) if self.names.is_ambiguous(need.kind, &need.name) => {
+                    let reason = ambiguous(&need.name).at(format!("/data/lines/{at}/line"));
+                    return Err(Box::new(Plan::Dead { reason, members: Members::from([super::wanted::Member::Lines]) }));
+                }
                 Err(need) => needs.push(need),
             }
         }
         if needs.is_empty() { Ok(found) } else { Err(Box::new(self.missing(needs))) }
     }
+}
+
+/// Which of the lines is meant is not guessed.
+fn ambiguous(name: &Name) -> Reason {
+    let message = format!("{name} stands on several lines of the order; name the line by an alias of its own, or by its bwpId");
+    Reason::contradiction("AMBIGUOUS_ALIAS", message)
 }
 
 /// The name of a reference that the configuration has been applied to.

@@ -4,6 +4,8 @@ use super::audit::report;
 use super::{LastTotals, sleep};
 use crate::audit::{Facts, Invariant, Violation};
 use crate::dispatch::lock;
+use crate::event::AliasKind;
+use crate::ledger::aliases::Waiting;
 use crate::ledger::totals::Account;
 use crate::ledger::{Ledger, Totals};
 use crate::ops::lifecycle::Health;
@@ -28,6 +30,10 @@ pub async fn watch(ledger: Ledger, last: LastTotals, health: Health, stop: Cance
             && let Err(error) = ledger.sort_totals().await
         {
             tracing::warn!(%error, "totals of the version before cannot be sorted by kind");
+        }
+        match ledger.waiting().await {
+            Ok(waiting) => show_waiting(&waiting),
+            Err(error) => tracing::warn!(%error, "what is waited for cannot be read"),
         }
         // A large backlog takes long to count: it is counted more rarely, for at most a twentieth of the time.
         pause = WATCH.max(began.elapsed() * 20).min(Duration::from_secs(30));
@@ -63,6 +69,14 @@ fn show(totals: &Totals) {
     if totals.imbalance() != 0 {
         tracing::error!(imbalance = totals.imbalance(), ?totals, "the accounting identity does not hold");
     }
+}
+
+fn show_waiting(waiting: &Waiting) {
+    for kind in AliasKind::WORDS {
+        metrics::WAITING.set(&[kind], waiting.kinds.get(*kind).copied().unwrap_or_default() as f64);
+    }
+    metrics::WAITING_OLDEST.set(&[], waiting.oldest.as_secs_f64());
+    metrics::ALIAS_CHANGES.reach(&[], waiting.changes);
 }
 
 /// Shows what does not add up in each kind, and says what is new of it.

@@ -2,6 +2,7 @@
 //! `scripts/with-servers cargo test --features failpoints --test e2e`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod aliases;
 mod audited;
 mod budget;
 mod cluster;

@@ -4,6 +4,7 @@ use crate::{Bench, alias, amounts, line, with};
 use bwp_sync::event::AliasKind;
 use bwp_sync::plan::outcome::{Class, Reason, Status};
 use bwp_sync::plan::step::Question;
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 fn ret(state: &str, more: Value) -> Value {
@@ -207,4 +208,56 @@ fn a_return_is_never_created_twice() {
     bench.reads(shown);
     assert!(bench.play().is_empty());
     assert_eq!(bench.status(no), Some(Status::Confirmed));
+}
+
+/// A read of an order in which two lines carry one SKU.
+fn bought_twice() -> Value {
+    let item = |id: &str, own: &str| json!({"id": id, "aliases": [alias("SKU", "B-42"), alias("OWN", own)]});
+    json!({"id": "322-ABC1-AAAAAA", "lineItems": [item("li-7", "a"), item("li-8", "b")]})
+}
+
+#[test]
+fn a_line_that_could_be_two_is_refused_and_not_guessed() {
+    let sku = json!({"line": {"alias": {"type": "SKU", "id": "B-42"}}, "quantity": 1});
+    let mut bench = Bench::new();
+    let two = bench.event("return", json!({"return": {"id": "R-1"}, "state": "CREATED", "lines": [line("L-1", 1), sku]}));
+    bench.reads(bought_twice());
+    bench.rests();
+    assert_eq!((bench.status(two), bench.code(two)), (Some(Status::Dead), "AMBIGUOUS_ALIAS"));
+    let reason = bench.ended[&two].1.clone().unwrap();
+    assert_eq!((reason.class, reason.pointer.as_deref()), (Class::Contradiction, Some("/data/lines/1/line")));
+    assert!(reason.message.contains("SKU B-42 stands on several lines"), "{}", reason.message);
+    // Whatever a merchant's row says of it; and by an alias of its own each line can be named.
+    bench.row(AliasKind::LineItem, "SKU", "B-42", Some("li-7"));
+    let again = bench.event("return", json!({"return": {"id": "R-2"}, "state": "CREATED", "lines": [sku]}));
+    let own = json!({"line": {"alias": {"type": "OWN", "id": "b"}}, "quantity": 1});
+    let named = bench.event("return", json!({"return": {"id": "R-3"}, "state": "CREATED", "lines": [own]}));
+    let refund =
+        json!({"refund": {"id": "F-1"}, "state": "SUCCESS", "total": {"amount": "1.00", "currency": "USD"}, "lines": [sku]});
+    let refund = bench.event("refund", refund);
+    let input = bench.sends();
+    assert_eq!(input["returns"]["details"][0]["returnLineItems"][0]["returnFor"]["orderLineItemAmounts"], amounts("li-8", 1));
+    bench.rests();
+    assert_eq!(bench.status(named), Some(Status::Delivered));
+    for no in [again, refund] {
+        assert_eq!((bench.status(no), bench.code(no)), (Some(Status::Dead), "AMBIGUOUS_ALIAS"));
+    }
+}
+
+#[test]
+fn giving_up_says_which_name_is_missing_and_what_was_tried() {
+    let mut bench = Bench::new();
+    let sku = json!({"line": {"alias": {"type": "SKU", "id": "B-42"}}, "quantity": 1});
+    let no = bench.event("return", json!({"return": {"id": "R-1"}, "state": "CREATED", "lines": [sku]}));
+    bench.reads(json!({"id": "322-ABC1-AAAAAA", "lineItems": []}));
+    bench.rests();
+    bench.pass(TimeDelta::hours(72));
+    bench.rests();
+    let reason = bench.ended[&no].1.clone().unwrap();
+    assert_eq!((reason.class, reason.code.as_str()), (Class::Expired, "ALIAS_UNKNOWN"));
+    assert!(
+        reason.message.contains("LINE_ITEM SKU B-42 (not in the alias table, and the order as it was read at 2025-03-0"),
+        "{}",
+        reason.message
+    );
 }

@@ -1,0 +1,20 @@
+//! The alias table as operators see it: loading it, looking something up in it, writing all of it out.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `import` | rows from a file, batch by batch, under the same locks as intake |
+//! | `lanes` | lanes for the orders of a batch, many at a time |
+//! | `export` | all rows of a target, as a stream |
+//! | `get` | single rows, with what they replaced |
+//! | `waiting` | what is waited for, in numbers |
+
+mod export;
+mod get;
+mod import;
+mod lanes;
+mod waiting;
+
+pub use super::alias_rows::Effect;
+pub use get::{Entry, Replaced, Wanted};
+pub use import::{Import, Importing};
+pub use waiting::Waiting;
