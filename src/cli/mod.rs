@@ -4,8 +4,11 @@
 //! Exit codes: 0 fine, 1 no, 2 usage or configuration (clap's own code for usage).
 
 mod check;
+mod completion;
+mod doctor;
 pub mod map;
 mod output;
+pub mod pause;
 mod run;
 
 use std::path::PathBuf;
@@ -98,6 +101,21 @@ pub enum Command {
     Check,
     /// Shows the mutations that events would become, for a producer's own tests.
     Map(map::MapArgs),
+    /// Stops a target or a topic on every replica, or lists what stands still.
+    Pause(pause::PauseArgs),
+    /// Lets a target or a topic go on that was paused.
+    Resume(pause::PauseArgs),
+    /// Looks at everything that the daemon needs (Kafka, Postgres, Buy with Prime) and says what is wrong and what to do.
+    ///
+    /// Changes nothing. Exits 1 where a line says FAIL.
+    #[command(after_help = doctor::EXAMPLES)]
+    Doctor,
+    /// Prints the completion of this command for a shell.
+    #[command(after_help = completion::EXAMPLES)]
+    Completion {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
 }
 
 /// The whole command: reads the arguments of this process and does what they say.
@@ -108,6 +126,10 @@ pub fn main() -> ExitCode {
         Command::Migrate => run::migrate(&global),
         Command::Check => check::run(&global),
         Command::Map(args) => map::run(&global, &args),
+        Command::Pause(args) => pause::run(&global, &args, pause::Act::Pause),
+        Command::Resume(args) => pause::run(&global, &args, pause::Act::Resume),
+        Command::Doctor => doctor::run(&global),
+        Command::Completion { shell } => Ok(completion::run(shell)),
     };
     match outcome {
         Ok(exit) => exit.into(),

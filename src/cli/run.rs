@@ -70,7 +70,7 @@ async fn listen(
     }
 }
 
-fn within_runtime(work: impl Future<Output = Exit>) -> Exit {
+pub(super) fn within_runtime(work: impl Future<Output = Exit>) -> Exit {
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => {
             let exit = runtime.block_on(work);
@@ -81,7 +81,7 @@ fn within_runtime(work: impl Future<Output = Exit>) -> Exit {
     }
 }
 
-fn failed(text: &str) -> Exit {
+pub(super) fn failed(text: &str) -> Exit {
     eprintln!("error: {text}");
     Exit::No
 }

@@ -24,6 +24,12 @@ pub struct Ledger {
     pub(super) pool: PgPool,
 }
 
+/// Versions of migrations.
+pub(super) struct Applied {
+    pub(super) applied: Vec<i64>,
+    pub(super) known: Vec<i64>,
+}
+
 /// Why the ledger could not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
@@ -131,14 +137,20 @@ impl Ledger {
     /// # Errors
     /// Where Postgres is away.
     pub async fn is_current(&self) -> Result<bool, LedgerError> {
+        let Applied { applied, known } = self.migrations().await?;
+        Ok(known.iter().all(|version| applied.contains(version)))
+    }
+
+    /// The migrations that were applied, and those that this program knows.
+    pub(super) async fn migrations(&self) -> Result<Applied, LedgerError> {
+        let known = MIGRATIONS.iter().map(|migration| migration.version).collect();
         let table: Option<String> =
             sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations')::text").fetch_one(&self.pool).await?;
         if table.is_none() {
-            return Ok(false);
+            return Ok(Applied { applied: Vec::new(), known });
         }
-        let applied: Vec<i64> =
-            sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success").fetch_all(&self.pool).await?;
-        Ok(MIGRATIONS.iter().all(|migration| applied.contains(&migration.version)))
+        let sql = "SELECT version FROM _sqlx_migrations WHERE success ORDER BY version";
+        Ok(Applied { applied: sqlx::query_scalar(sql).fetch_all(&self.pool).await?, known })
     }
 
     /// Gives all connections back.

@@ -13,15 +13,17 @@
 //! | `settle`, `write` | what came of a lane's turn is written back, if the lease still stands |
 //! | `finals`, `save` | events end: outcomes, dead letters, running totals |
 //! | `outbox`, `home` | outcomes wait for the publisher; a ledger that was restored |
-//! | `standing`, `replicas` | what the replicas have to agree on; which of them live |
+//! | `standing`, `pause`, `replicas` | what the replicas have to agree on; what operators stopped; which of them live |
 //! | `totals`, `audit` | the accounting identity; facts for the audit |
 //! | `retention` | what is dropped when |
+//! | `checkup` | what `doctor` asks |
 //!
 //! Locks are taken in one order everywhere: `seen` by hash, `order_name` by key, `lane` by id, then what hangs on a locked
 //! lane, `tally` by key last.
 
 mod alias_rows;
 pub mod audit;
+pub mod checkup;
 pub mod claim;
 mod codec;
 pub mod connect;
@@ -34,6 +36,7 @@ mod merge;
 mod naming;
 pub mod outbox;
 pub mod parking;
+pub mod pause;
 pub mod replicas;
 pub mod retention;
 mod retry;

@@ -140,6 +140,8 @@ metrics_list! {
     STALE_SETTLES = counter("stale_settles_total", &[], "Results thrown away because the order had been handed to another holder meanwhile");
     /// The brake.
     BREAKER_OPEN = gauge("breaker_open", &["target"], "1 while nothing is sent to a target because its credentials or service fail");
+    /// An operator's stop.
+    TARGET_PAUSED = gauge("target_paused", &["target"], "1 while nothing is sent to a target because an operator paused it");
     /// Token requests.
     TOKEN_REFRESHES = counter("token_refreshes_total", &["result"], "Requests for a token, by result");
     /// Orders worked on now.
@@ -231,6 +233,7 @@ pub fn start_at_zero(known: &KnownLabels<'_>) {
     known.verdicts.iter().for_each(|verdict| ATTEMPTS.add(&[verdict], 0));
     known.verdicts.iter().for_each(|verdict| READS.add(&[verdict], 0));
     known.targets.iter().for_each(|target| BREAKER_OPEN.set(&[target], 0.0));
+    known.targets.iter().for_each(|target| TARGET_PAUSED.set(&[target], 0.0));
     TURN_REASONS.iter().for_each(|by| TURNS.add(&[by], 0));
     TOKEN_RESULTS.iter().for_each(|result| TOKEN_REFRESHES.add(&[result], 0));
     for kind in KINDS {
