@@ -262,6 +262,7 @@ struct LedgerInbox {
 
 impl Inbox for LedgerInbox {
     async fn intake(&self, batch: &[Incoming]) -> Result<Report, IntakeError> {
+        metrics::BATCH_RECORDS.record(batch.len());
         self.ledger.intake(batch, &self.targets).await.map_err(|error| {
             let text = error.to_string();
             if error.is_passing() { IntakeError::Unavailable(text) } else { IntakeError::Broken(text) }

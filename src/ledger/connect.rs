@@ -153,6 +153,12 @@ impl Ledger {
         Ok(Applied { applied: sqlx::query_scalar(sql).fetch_all(&self.pool).await?, known })
     }
 
+    /// Connections of the pool that are busy, and that are idle.
+    pub fn connections(&self) -> (usize, usize) {
+        let idle = self.pool.num_idle();
+        ((self.pool.size() as usize).saturating_sub(idle), idle)
+    }
+
     /// Gives all connections back.
     pub async fn close(&self) {
         self.pool.close().await;

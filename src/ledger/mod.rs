@@ -14,7 +14,7 @@
 //! | `finals`, `save` | events end: outcomes, dead letters, running totals |
 //! | `outbox`, `home` | outcomes wait for the publisher; a ledger that was restored |
 //! | `standing`, `pause`, `replicas` | what the replicas have to agree on; what operators stopped; which of them live |
-//! | `totals`, `audit` | the accounting identity; facts for the audit |
+//! | `totals`, `oldest`, `audit` | the accounting identity; the age of the backlog; facts for the audit |
 //! | `retention` | what is dropped when |
 //! | `checkup` | what `doctor` asks |
 //!
@@ -34,6 +34,7 @@ pub mod intake;
 mod load;
 mod merge;
 mod naming;
+pub mod oldest;
 pub mod outbox;
 pub mod parking;
 pub mod pause;

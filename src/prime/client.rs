@@ -139,6 +139,11 @@ impl Client {
         self.token.check().await
     }
 
+    /// How old the token is that is used now.
+    pub fn token_age(&self) -> Option<std::time::Duration> {
+        self.token.age()
+    }
+
     /// Repeats a 401 once, where there is another token to try.
     async fn authorised(&self, operation: Operation, form: ReadForm, variables: &str, deadline: &Deadline) -> Exchange {
         let mut refused: Option<Exchange> = None;

@@ -66,9 +66,13 @@ pub async fn throttles(
         for (name, target) in targets.iter() {
             let gate = lock(&target.gate);
             metrics::BREAKER_OPEN.set(&[name], f64::from(u8::from(gate.is_open())));
+            metrics::TOKEN_AGE.set(&[name], target.client.token_age().map_or(-1.0, |age| age.as_secs_f64()));
             in_flight += gate.in_flight();
             limit += gate.limit();
         }
+        let (busy, idle) = ledger.connections();
+        metrics::CONNECTIONS.set(&["busy"], busy as f64);
+        metrics::CONNECTIONS.set(&["idle"], idle as f64);
         metrics::IN_FLIGHT.set(&[], in_flight as f64);
         metrics::IN_FLIGHT_LIMIT.set(&[], limit as f64);
     }
