@@ -108,6 +108,16 @@ async fn a_paused_target_is_not_called_and_no_time_is_charged() {
     assert_eq!(service.simulator.report().requests, requests, "a paused target was called");
     assert_eq!(wrong(&service.ledger).await, [], "nobody is late at a target that is paused");
     assert_eq!(service.ledger.totals().await.unwrap().finals, 0);
+    let metrics = daemons[1].metrics().await;
+    let of = |name: &str, labels: &[(&str, &str)]| metrics.get(name, labels).unwrap_or_else(|| panic!("no {name}"));
+    for (state, least) in [("waiting", 6.0), ("queued", 1.0)] {
+        let age = of("bwp_sync_backlog_oldest_seconds", &[("state", state)]);
+        assert!((least..60.0).contains(&age), "{state}: {age}");
+    }
+    let token = of("bwp_sync_token_age_seconds", &[("target", "default")]);
+    assert!(token == -1.0 || token > 5.0, "the other replica may have made all calls: {token}");
+    assert!(of("bwp_sync_database_connections", &[]) >= 1.0);
+    assert!(of("bwp_sync_process_cpu_seconds_total", &[]) >= 0.0 && of("bwp_sync_process_resident_memory_bytes", &[]) > 1e6);
     let listed: Value = serde_json::from_str(&told(&builder, &["pause", "--output", "json"])).unwrap();
     assert_eq!(
         (&listed[0]["name"], &listed[0]["who"], &listed[0]["reason"]),
