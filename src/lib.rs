@@ -7,6 +7,7 @@ pub mod cli;
 pub mod config;
 pub mod crash;
 pub mod dispatch;
+pub mod doctor;
 pub mod event;
 pub mod ingest;
 pub mod kafka;

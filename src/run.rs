@@ -80,7 +80,9 @@ pub async fn run(
 
     let ledger = Ledger::new(&settings.database.url.current(), settings.database.max_connections)?;
     let replica = Uuid::new_v4();
-    if !prepare(&ledger, &targets, &names, replica, settings.database.migrate_on_start, &health, &stop).await? {
+    let pauses = tend::pauses::Pauses::default();
+    let start = Start { targets: &targets, names: &names, replica, pauses: &pauses, migrate: settings.database.migrate_on_start };
+    if !start.prepare(&ledger, &health, &stop).await? {
         ended.cancel();
         return Ok(());
     }
@@ -101,17 +103,22 @@ pub async fn run(
     };
     let audited = tend::LastAudit::default();
     show_state(&board, &totals, &audited, &status, &dispatcher);
+    let paused = pauses.clone();
+    board.show("paused", move || json!(paused.now()));
 
     let publishing = CancellationToken::new();
     let mut loops = Loops::default();
     loops.start("watch", tend::watch::watch(ledger.clone(), totals, health.clone(), stop.clone()));
     let auditor = tend::audit::Auditor::new(ledger.clone(), names.keys().cloned().collect(), settings.dispatch.lease * 2);
     loops.start("audit", tend::audit::audit(auditor, audited, health.clone(), stop.clone()));
-    loops.start("throttles", tend::throttles(ledger.clone(), Arc::clone(&targets), health.clone(), stop.clone()));
+    loops.start("throttles", tend::throttles(ledger.clone(), Arc::clone(&targets), pauses.clone(), health.clone(), stop.clone()));
     loops.start("replicas", tend::replicas::replicas(ledger.clone(), targets, replica, health.clone(), stop.clone()));
     loops.start("retention", tend::retention(ledger.clone(), keep(&settings), health.clone(), stop.clone()));
     let inbox = LedgerInbox { ledger: ledger.clone(), targets: names };
-    loops.start("ingest", take_in(ingest_settings(&settings), inbox, signals(&health, &wake, &outcomes, status), stop.clone()));
+    loops.start(
+        "ingest",
+        take_in(ingest_settings(&settings), inbox, signals(&health, &wake, &outcomes, pauses, status), stop.clone()),
+    );
     let work = dispatcher.run(health.clone(), stop.clone());
     // The publisher ends after the dispatcher, so that it has the last outcomes.
     let worked = publishing.clone().drop_guard();
@@ -195,50 +202,58 @@ impl Loops {
     }
 }
 
-/// Waits for Postgres and a schema that is current, migrating where that is wanted. False where it was told to stop first.
-async fn prepare(
-    ledger: &Ledger,
-    targets: &BTreeMap<String, Arc<Target>>,
-    names: &Targets,
+/// What has to be so before anything is read or sent.
+struct Start<'a> {
+    targets: &'a BTreeMap<String, Arc<Target>>,
+    names: &'a Targets,
     replica: Uuid,
+    pauses: &'a tend::pauses::Pauses,
     migrate: bool,
-    health: &Health,
-    stop: &CancellationToken,
-) -> Result<bool, RunError> {
-    let pulse = health.register("prepare");
-    let mut pauses = backoff::reconnect();
-    while !stop.is_cancelled() {
-        pulse.tick();
-        let current = async {
-            if migrate {
-                ledger.migrate().await?;
+}
+
+impl Start<'_> {
+    /// Waits for Postgres and a schema that is current, migrating where that is wanted. False where it was told to stop first.
+    async fn prepare(&self, ledger: &Ledger, health: &Health, stop: &CancellationToken) -> Result<bool, RunError> {
+        let pulse = health.register("prepare");
+        let mut failures = backoff::reconnect();
+        while !stop.is_cancelled() {
+            pulse.tick();
+            match self.learn(ledger).await {
+                Ok(true) => {
+                    health.schema_is_current();
+                    pulse.done();
+                    return Ok(true);
+                }
+                Ok(false) => {
+                    tracing::warn!("the schema is behind this program; run `bwp-sync migrate` as the owner. Waiting");
+                }
+                Err(error) if error.is_passing() => tracing::warn!(%error, "the database is awaited"),
+                Err(error) => return Err(error.into()),
             }
-            let is_current = ledger.is_current().await?;
-            if is_current {
-                ledger.fix_alias_types(names).await?;
-                tend::come_home(ledger, targets).await?;
-                tend::learn_standings(ledger, targets).await?;
-                tend::replicas::join(ledger, targets, replica).await?;
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(backoff::pause(&mut failures)) => {}
             }
-            Ok::<bool, LedgerError>(is_current)
-        };
-        match current.await {
-            Ok(true) => {
-                health.schema_is_current();
-                pulse.done();
-                return Ok(true);
-            }
-            Ok(false) => tracing::warn!("the schema is behind this program; run `bwp-sync migrate` as the owner. Waiting"),
-            Err(error) if error.is_passing() => tracing::warn!(%error, "the database is awaited"),
-            Err(error) => return Err(error.into()),
         }
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = tokio::time::sleep(backoff::pause(&mut pauses)) => {}
-        }
+        pulse.done();
+        Ok(false)
     }
-    pulse.done();
-    Ok(false)
+
+    /// Whether the schema is current; where it is, all is learned that has to be known before the first turn and the first record.
+    async fn learn(&self, ledger: &Ledger) -> Result<bool, LedgerError> {
+        if self.migrate {
+            ledger.migrate().await?;
+        }
+        if !ledger.is_current().await? {
+            return Ok(false);
+        }
+        ledger.fix_alias_types(self.names).await?;
+        tend::come_home(ledger, self.targets).await?;
+        tend::learn_standings(ledger, self.targets).await?;
+        self.pauses.learn(ledger).await?;
+        tend::replicas::join(ledger, self.targets, self.replica).await?;
+        Ok(true)
+    }
 }
 
 /// The ledger, as ingest sees it.
@@ -249,6 +264,7 @@ struct LedgerInbox {
 
 impl Inbox for LedgerInbox {
     async fn intake(&self, batch: &[Incoming]) -> Result<Report, IntakeError> {
+        metrics::BATCH_RECORDS.record(batch.len());
         self.ledger.intake(batch, &self.targets).await.map_err(|error| {
             let text = error.to_string();
             if error.is_passing() { IntakeError::Unavailable(text) } else { IntakeError::Broken(text) }
@@ -274,7 +290,7 @@ async fn hand_out(settings: PublishSettings, outbox: LedgerOutbox, wake: Arc<Not
     pulse.done();
 }
 
-fn signals(health: &Health, wake: &Arc<Notify>, outcomes: &Arc<Notify>, status: Status) -> Signals {
+fn signals(health: &Health, wake: &Arc<Notify>, outcomes: &Arc<Notify>, pauses: tend::pauses::Pauses, status: Status) -> Signals {
     let pulse = health.register("ingest");
     let (ready, wake, outcomes) = (health.clone(), Arc::clone(wake), Arc::clone(outcomes));
     Signals {
@@ -291,7 +307,7 @@ fn signals(health: &Health, wake: &Arc<Notify>, outcomes: &Arc<Notify>, status: 
                 wake.notify_one();
             }
         }),
-        is_topic_paused: Arc::new(|_| false),
+        is_topic_paused: Arc::new(move |topic| pauses.is_topic_paused(topic)),
         status,
     }
 }

@@ -6,11 +6,14 @@
 mod acting;
 pub mod aliases;
 mod check;
+mod completion;
+mod doctor;
 mod events;
 mod explain;
 mod forget;
 pub mod map;
 mod output;
+pub mod pause;
 mod run;
 mod story;
 mod table;
@@ -114,6 +117,21 @@ pub enum Command {
     Forget(forget::ForgetArgs),
     /// Looks into the alias table, loads it, or writes it out.
     Aliases(aliases::AliasesArgs),
+    /// Stops a target or a topic on every replica, or lists what stands still.
+    Pause(pause::PauseArgs),
+    /// Lets a target or a topic go on that was paused.
+    Resume(pause::PauseArgs),
+    /// Looks at everything that the daemon needs (Kafka, Postgres, Buy with Prime) and says what is wrong and what to do.
+    ///
+    /// Changes nothing. Exits 1 where a line says FAIL.
+    #[command(after_help = doctor::EXAMPLES)]
+    Doctor,
+    /// Prints the completion of this command for a shell.
+    #[command(after_help = completion::EXAMPLES)]
+    Completion {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
 }
 
 /// The whole command: reads the arguments of this process and does what they say.
@@ -128,6 +146,10 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => explain::run(&global, &args),
         Command::Forget(args) => forget::run(&global, &args),
         Command::Aliases(args) => aliases::run(&global, &args),
+        Command::Pause(args) => pause::run(&global, &args, pause::Act::Pause),
+        Command::Resume(args) => pause::run(&global, &args, pause::Act::Resume),
+        Command::Doctor => doctor::run(&global),
+        Command::Completion { shell } => Ok(completion::run(shell)),
     };
     match outcome {
         Ok(exit) => exit.into(),

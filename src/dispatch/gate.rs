@@ -46,6 +46,7 @@ pub struct Gate {
     filled_at: Instant,
     replicas: f64,
     not_before: Option<Instant>,
+    is_paused: bool,
     up_at: Option<Instant>,
 }
 
@@ -74,13 +75,14 @@ impl Gate {
             filled_at: now,
             replicas: 1.0,
             not_before: None,
+            is_paused: false,
             up_at: None,
         }
     }
 
     /// How many calls may begin now.
     pub fn room(&mut self, now: Instant) -> usize {
-        if self.not_before.is_some_and(|at| now < at) {
+        if self.is_paused || self.not_before.is_some_and(|at| now < at) {
             return 0;
         }
         if let Breaker::Open { until } = self.breaker
@@ -161,6 +163,11 @@ impl Gate {
     /// The target asked not to be called before this.
     pub fn hold(&mut self, until: Instant) {
         self.not_before = self.not_before.max(Some(until));
+    }
+
+    /// An operator has stopped the target, or lets it go on: calls on their way are finished, none begins.
+    pub fn pause(&mut self, is_paused: bool) {
+        self.is_paused = is_paused;
     }
 
     /// Whether the target has answered with sense since that moment.
@@ -259,6 +266,19 @@ mod tests {
         gate.hold(now + Duration::from_secs(3));
         assert_eq!(gate.room(now + Duration::from_secs(2)), 0);
         assert_eq!(gate.room(now + Duration::from_secs(3)), 2);
+    }
+
+    #[test]
+    fn while_it_is_paused_no_call_begins_and_an_open_breaker_does_not_probe() {
+        let (mut gate, now) = gate(None);
+        gate.begin();
+        gate.pause(true);
+        assert_eq!(gate.room(now), 0);
+        gate.end(1, Sign::Closed, now);
+        let later = now + Duration::from_secs(5);
+        assert_eq!(gate.room(later), 0);
+        gate.pause(false);
+        assert_eq!(gate.room(later), 1, "the probe that is due");
     }
 
     #[test]

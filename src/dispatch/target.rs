@@ -24,7 +24,7 @@ pub struct Target {
     pub client: Client,
     /// What planning for it follows, without the breaker's time: see [`Target::rules_now`].
     pub rules: Rules,
-    /// For how long its breaker has been open so far, over all replicas, as the ledger last said. To be set before the first
+    /// For how long its breaker has been open, or an operator has stopped it, so far, over all replicas, as the ledger last said. To be set before the first
     /// lane is planned: time that was stored with more of it would seem to have passed.
     pub open_for: Mutex<TimeDelta>,
     /// What is known of Buy with Prime from before this moment is doubted where things are read first.

@@ -85,7 +85,7 @@ async fn fronts(db: &mut PgConnection, targets: &[String]) -> Result<BTreeMap<St
         "SELECT k.name, f.id, (extract(epoch FROM f.next_at) * 1000)::bigint
          FROM unnest($1::text[]) AS k (name) LEFT JOIN target t ON t.name = k.name
          CROSS JOIN LATERAL (SELECT id, next_at FROM lane WHERE target = k.name AND next_at <= now() ORDER BY next_at LIMIT 1) f
-         WHERE t.open_since IS NULL AND (t.not_before IS NULL OR t.not_before <= now())",
+         WHERE t.open_since IS NULL AND t.paused_since IS NULL AND (t.not_before IS NULL OR t.not_before <= now())",
     )
     .bind(targets)
     .fetch_all(db)

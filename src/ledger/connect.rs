@@ -24,6 +24,12 @@ pub struct Ledger {
     pub(super) pool: PgPool,
 }
 
+/// Versions of migrations.
+pub(super) struct Applied {
+    pub(super) applied: Vec<i64>,
+    pub(super) known: Vec<i64>,
+}
+
 /// Why the ledger could not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
@@ -118,7 +124,10 @@ impl Ledger {
         // A connection of its own: the lock against other programs goes with it, whatever happens.
         let options = self.pool.connect_options().as_ref().clone().options([("statement_timeout", "0")]);
         let mut connection = PgConnection::connect_with(&options).await?;
-        let migrated = MIGRATIONS.run(&mut connection).await;
+        // A newer program may have been here: its migrations work beside this one, so that a rollback starts.
+        let mut migrations = sqlx::migrate!("./migrations");
+        migrations.set_ignore_missing(true);
+        let migrated = migrations.run(&mut connection).await;
         drop(connection.close().await);
         migrated.map_err(|error| match error {
             MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => schema_error(error),
@@ -131,14 +140,26 @@ impl Ledger {
     /// # Errors
     /// Where Postgres is away.
     pub async fn is_current(&self) -> Result<bool, LedgerError> {
+        let Applied { applied, known } = self.migrations().await?;
+        Ok(known.iter().all(|version| applied.contains(version)))
+    }
+
+    /// The migrations that were applied, and those that this program knows.
+    pub(super) async fn migrations(&self) -> Result<Applied, LedgerError> {
+        let known = MIGRATIONS.iter().map(|migration| migration.version).collect();
         let table: Option<String> =
             sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations')::text").fetch_one(&self.pool).await?;
         if table.is_none() {
-            return Ok(false);
+            return Ok(Applied { applied: Vec::new(), known });
         }
-        let applied: Vec<i64> =
-            sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success").fetch_all(&self.pool).await?;
-        Ok(MIGRATIONS.iter().all(|migration| applied.contains(&migration.version)))
+        let sql = "SELECT version FROM _sqlx_migrations WHERE success ORDER BY version";
+        Ok(Applied { applied: sqlx::query_scalar(sql).fetch_all(&self.pool).await?, known })
+    }
+
+    /// Connections of the pool that are busy, and that are idle.
+    pub fn connections(&self) -> (usize, usize) {
+        let idle = self.pool.num_idle();
+        ((self.pool.size() as usize).saturating_sub(idle), idle)
     }
 
     /// Gives all connections back.

@@ -127,10 +127,11 @@ pub(super) async fn take_anew(
     }
     let now: DateTime<Utc> = sqlx::query_scalar("SELECT now()").fetch_one(&mut *db).await?;
     let fresh: Vec<Fresh> = anew.iter().map(|anew| anew.fresh(targets)).collect();
-    let Some(lanes) = lanes_of(db, &fresh, targets).await? else {
+    let said: Vec<Said> = fresh.iter().filter_map(|event| Said::of(event, targets)).collect();
+    let Some(mut lanes) = lanes_of(db, &fresh, &said).await? else {
         return Err(LedgerError::Unavailable("lanes were merged meanwhile".into()));
     };
-    let lanes = apply_aliases(db, &fresh, lanes, targets).await?;
+    apply_aliases(db, &said, &mut lanes, targets).await?;
     let (outcomes, _) = insert_work(db, &fresh, &lanes, targets, now).await?;
     for row in &outcomes {
         tally.add("final", kind_label(row.kind), 1);

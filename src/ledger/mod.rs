@@ -14,11 +14,12 @@
 //! | `settle`, `write` | what came of a lane's turn is written back, if the lease still stands |
 //! | `finals`, `save` | events end: outcomes, dead letters, running totals |
 //! | `outbox`, `home` | outcomes wait for the publisher; a ledger that was restored |
-//! | `standing`, `replicas` | what the replicas have to agree on; which of them live |
-//! | `totals`, `audit` | the accounting identity; facts for the audit |
+//! | `standing`, `pause`, `replicas` | what the replicas have to agree on; what operators stopped; which of them live |
+//! | `totals`, `oldest`, `audit` | the accounting identity; the age of the backlog; facts for the audit |
 //! | `retention` | what is dropped when |
 //! | `events`, `story`, `attempts` | what operators ask: events, the story of an order, every call |
 //! | `discard`, `forget`, `acts` | what operators do, and the record of it (to retry: `retry`) |
+//! | `checkup` | what `doctor` asks |
 //!
 //! Locks are taken in one order everywhere: `seen` by hash, `order_name` by key, `lane` by id, then what hangs on a locked
 //! lane, `tally` by key last.
@@ -28,6 +29,7 @@ mod alias_rows;
 pub mod aliases;
 pub mod attempts;
 pub mod audit;
+pub mod checkup;
 pub mod claim;
 mod codec;
 pub mod connect;
@@ -41,8 +43,10 @@ pub mod intake;
 mod load;
 mod merge;
 mod naming;
+pub mod oldest;
 pub mod outbox;
 pub mod parking;
+pub mod pause;
 pub mod replicas;
 pub mod retention;
 mod retry;

@@ -13,10 +13,12 @@ pub struct TargetStanding {
     pub name: String,
     /// For how long still it asked not to be called.
     pub hold: Option<TimeDelta>,
-    /// For how long its breaker has been open, all times together.
+    /// For how long its breaker has been open, or an operator has stopped it, all times together.
     pub open_for: TimeDelta,
     /// Whether some replica found it away, and none has had an answer with sense since.
     pub is_open: bool,
+    /// Whether an operator has stopped it.
+    pub is_paused: bool,
 }
 
 impl Ledger {
@@ -51,7 +53,9 @@ impl Ledger {
                 "INSERT INTO target (name, open_since) VALUES ($1, now())
                  ON CONFLICT (name) DO UPDATE SET open_since = coalesce(target.open_since, now())"
             } else {
-                "UPDATE target SET open_for = open_for + (now() - open_since), open_since = NULL
+                // While it is paused, the pause counts the time.
+                "UPDATE target SET open_since = NULL,
+                    open_for = open_for + CASE WHEN paused_since IS NULL THEN now() - open_since ELSE '0' END
                  WHERE name = $1 AND open_since IS NOT NULL"
             };
             sqlx::query(statement).bind(target).execute(&self.pool).await?;
@@ -68,8 +72,8 @@ impl Ledger {
         in_time(async {
             let rows = sqlx::query(
                 "SELECT name, extract(epoch FROM not_before - clock_timestamp())::float8,
-                        extract(epoch FROM open_for + coalesce(clock_timestamp() - open_since, '0'))::float8,
-                        open_since IS NOT NULL
+                        extract(epoch FROM open_for + coalesce(clock_timestamp() - coalesce(paused_since, open_since), '0'))::float8,
+                        open_since IS NOT NULL, paused_since IS NOT NULL
                  FROM target",
             )
             .fetch_all(&self.pool)
@@ -80,7 +84,8 @@ impl Ledger {
                     let hold: Option<f64> = row.try_get(1)?;
                     let open_for: f64 = row.try_get(2)?;
                     let hold = hold.map(delta).filter(|hold| *hold > TimeDelta::zero());
-                    Ok(TargetStanding { name: row.try_get(0)?, hold, open_for: delta(open_for), is_open: row.try_get(3)? })
+                    let (is_open, is_paused) = (row.try_get(3)?, row.try_get(4)?);
+                    Ok(TargetStanding { name: row.try_get(0)?, hold, open_for: delta(open_for), is_open, is_paused })
                 })
                 .collect()
         })

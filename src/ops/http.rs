@@ -142,6 +142,7 @@ async fn readyz(State(ops): State<Ops>) -> Response {
 }
 
 async fn metrics(State(ops): State<Ops>) -> Response {
+    super::metrics::process().collect();
     ops.metrics.run_upkeep();
     answer(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", ops.metrics.render())
 }

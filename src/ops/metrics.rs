@@ -3,7 +3,7 @@
 //! No label names an order, an event or an alias. What is not listed in [`ALL`] does not exist.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
@@ -14,7 +14,7 @@ pub enum Kind {
     Counter,
     /// Goes up and down.
     Gauge,
-    /// Durations in seconds, with the upper ends of its buckets.
+    /// Durations in seconds, or sizes, with the upper ends of its buckets.
     Histogram(&'static [f64]),
 }
 
@@ -71,6 +71,12 @@ impl Metric {
         metrics::histogram!(self.name).record(duration.as_secs_f64());
     }
 
+    /// Records a size in a histogram.
+    pub fn record(&self, size: usize) {
+        debug_assert!(matches!(self.kind, Kind::Histogram(_)), "{}", self.name);
+        metrics::histogram!(self.name).record(size as f64);
+    }
+
     fn labels(&self, values: LabelValues<'_>) -> Vec<metrics::Label> {
         debug_assert_eq!(self.labels.len(), values.len(), "the labels of {} are {:?}", self.name, self.labels);
         self.labels.iter().zip(values).map(|(name, value)| metrics::Label::new(*name, (*value).to_owned())).collect()
@@ -89,6 +95,9 @@ impl Metric {
 const LONG: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 1800.0, 3600.0];
 /// From 5 ms to 30 s: what one request may take.
 const SHORT: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+/// From one to the largest batch that can be configured.
+const SIZES: &[f64] = &[1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 5000.0, 10_000.0];
 
 /// Makes the constants and their list, so that none is forgotten in it.
 macro_rules! metrics_list {
@@ -122,6 +131,12 @@ metrics_list! {
     WAITING_OLDEST = gauge("waiting_oldest_seconds", &[], "For how long the oldest of the waiting events has waited, of waiting.give_up_after; 0 where none waits");
     /// Names that came to stand for something else.
     ALIAS_CHANGES = counter("alias_changes_total", &[], "Rows of the whole alias table that took the place of one that said something else, from any source; the same on every replica");
+    /// How old the oldest of it is.
+    BACKLOG_OLDEST = gauge("backlog_oldest_seconds", &["state"], "Age of the oldest event of a state, from its intake; of queued ones: for how long the first order in line has been due; 0 where there is none");
+    /// Records that went into the ledger together.
+    BATCH_RECORDS = histogram("batch_records", SIZES, "Records that one transaction made durable in the ledger");
+    /// The pool.
+    CONNECTIONS = gauge("database_connections", &["use"], "Connections to Postgres that this replica holds: in use, or idle");
     /// The accounting identity.
     IMBALANCE = gauge("imbalance", &[], "Records read, less all that the ledger can account for; anything but 0 is an error of the program");
     /// The same, kind by kind.
@@ -152,8 +167,12 @@ metrics_list! {
     STALE_SETTLES = counter("stale_settles_total", &[], "Results thrown away because the order had been handed to another holder meanwhile");
     /// The brake.
     BREAKER_OPEN = gauge("breaker_open", &["target"], "1 while nothing is sent to a target because its credentials or service fail");
+    /// An operator's stop.
+    TARGET_PAUSED = gauge("target_paused", &["target"], "1 while nothing is sent to a target because an operator paused it");
     /// Token requests.
     TOKEN_REFRESHES = counter("token_refreshes_total", &["result"], "Requests for a token, by result");
+    /// How old the token is.
+    TOKEN_AGE = gauge("token_age_seconds", &["target"], "Age of the token that a target is called with; -1 while there is none");
     /// Orders worked on now.
     IN_FLIGHT = gauge("in_flight", &[], "Orders that this replica is working on now");
     /// Orders that may be worked on at once.
@@ -178,10 +197,18 @@ pub const KINDS: [&str; 6] = ["ORDER", "LINE_ITEM", "RETURN", "REFUND", "PACKAGE
 pub const STATUSES: [&str; 7] = ["DELIVERED", "CONFIRMED", "SUPERSEDED", "NOTHING_TO_SEND", "DEAD", "QUARANTINED", "DISCARDED"];
 /// The values of `state`.
 pub const STATES: [&str; 4] = ["waiting", "queued", "retrying", "in_flight"];
+/// The values of `use`.
+pub const CONNECTION_USES: [&str; 2] = ["busy", "idle"];
 /// The values of `by`.
 pub const TURN_REASONS: [&str; 2] = ["claim", "hold"];
 /// The values of `result`.
 pub const TOKEN_RESULTS: [&str; 2] = ["ok", "error"];
+
+/// CPU, memory and file handles of this process, as the system says, under the customary names with our prefix.
+pub fn process() -> &'static metrics_process::Collector {
+    static PROCESS: LazyLock<metrics_process::Collector> = LazyLock::new(|| metrics_process::Collector::new("bwp_sync_"));
+    &PROCESS
+}
 
 /// The label values that are only known at the start.
 #[derive(Debug, Default)]
@@ -213,6 +240,7 @@ pub fn install() -> Result<PrometheusHandle, InstallError> {
     let handle = recorder.handle();
     metrics::set_global_recorder(recorder).map_err(|_| InstallError::Installed)?;
     describe();
+    process().describe();
     Ok(handle)
 }
 
@@ -243,6 +271,7 @@ pub fn start_at_zero(known: &KnownLabels<'_>) {
     known.verdicts.iter().for_each(|verdict| ATTEMPTS.add(&[verdict], 0));
     known.verdicts.iter().for_each(|verdict| READS.add(&[verdict], 0));
     known.targets.iter().for_each(|target| BREAKER_OPEN.set(&[target], 0.0));
+    known.targets.iter().for_each(|target| TARGET_PAUSED.set(&[target], 0.0));
     TURN_REASONS.iter().for_each(|by| TURNS.add(&[by], 0));
     TOKEN_RESULTS.iter().for_each(|result| TOKEN_REFRESHES.add(&[result], 0));
     for kind in KINDS {
@@ -252,10 +281,14 @@ pub fn start_at_zero(known: &KnownLabels<'_>) {
         counter.add(&[], 0);
     }
     IN_FLIGHT.set(&[], 0.0);
-    for histogram in [&EVENT_TO_SETTLED, &CALL_SECONDS] {
+    for histogram in [&EVENT_TO_SETTLED, &CALL_SECONDS, &BATCH_RECORDS] {
         drop(metrics::histogram!(histogram.name));
     }
 }
+
+#[cfg(test)]
+#[path = "metrics_page.rs"]
+mod page;
 
 #[cfg(test)]
 mod tests {
@@ -272,7 +305,8 @@ mod tests {
         for metric in ALL {
             assert!(metric.name.starts_with("bwp_sync_") && metric.help.len() > 10, "{}", metric.name);
             assert_eq!(metric.name.ends_with("_total"), metric.kind == Kind::Counter, "{}", metric.name);
-            assert!(metric.name.ends_with("_seconds") || !matches!(metric.kind, Kind::Histogram(_)), "{}", metric.name);
+            let is_sized = ["_seconds", "_records"].iter().any(|unit| metric.name.ends_with(unit));
+            assert!(is_sized || !matches!(metric.kind, Kind::Histogram(_)), "{}", metric.name);
             for label in metric.labels {
                 assert!(!["order", "event", "alias", "id"].contains(label), "{}", metric.name);
             }

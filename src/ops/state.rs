@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use serde_json::{Map, Value, json};
 
 /// The members that are always there, `null` until their part of the program gives them.
-pub const MEMBERS: [&str; 6] = ["backlog", "lanes", "breaker", "limits", "lag", "audit"];
+pub const MEMBERS: [&str; 7] = ["backlog", "lanes", "breaker", "paused", "limits", "lag", "audit"];
 
 type Reader = Arc<dyn Fn() -> Value + Send + Sync>;
 

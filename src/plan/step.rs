@@ -40,12 +40,12 @@ pub struct Rules {
     pub retry_budget: TimeDelta,
     /// Play as if every read of the order found nothing new: for `map`, which has no network.
     pub blind: bool,
-    /// For how long the target's breaker has been open so far: time that no event is charged for.
+    /// For how long the target's breaker has been open, or an operator has stopped the target, so far: time that no event is charged for.
     pub open_for: TimeDelta,
 }
 
 impl Rules {
-    /// A moment on the clock that stands still while the breaker is open: time budgets are counted on it.
+    /// A moment on the clock that stands still while the breaker is open or the target is paused: time budgets are counted on it.
     pub fn charged(&self, now: DateTime<Utc>) -> DateTime<Utc> {
         now - self.open_for
     }

@@ -27,7 +27,7 @@ use super::{
     documents::{Operation, READ_ORDER, ReadForm},
     exchange::{Exchange, NoAnswer, NotSent, RetryAfter},
     text,
-    token::{Bearer, TokenCache},
+    token::{Bearer, TokenCache, TokenError},
     transport::{self, Departure, GuardedBody, Limited},
 };
 
@@ -129,6 +129,19 @@ impl Client {
                 return exchange;
             }
         }
+    }
+
+    /// Whether a token can be had.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub async fn check_token(&self) -> Result<(), TokenError> {
+        self.token.check().await
+    }
+
+    /// How old the token is that is used now.
+    pub fn token_age(&self) -> Option<std::time::Duration> {
+        self.token.age()
     }
 
     /// Repeats a 401 once, where there is another token to try.

@@ -96,6 +96,7 @@ struct State {
 
 struct Held {
     bearer: Bearer,
+    since: Instant,
     renew_at: Instant,
     expires_at: Instant,
 }
@@ -140,6 +141,11 @@ impl TokenCache {
     /// Whether a token can be had, for `doctor`.
     pub async fn check(self: &Arc<Self>) -> Result<(), TokenError> {
         self.get().await.map(drop)
+    }
+
+    /// How old the token is that is used now.
+    pub fn age(&self) -> Option<Duration> {
+        self.lock().held.as_ref().map(|held| held.since.elapsed())
     }
 
     /// The API answered 401. Only the token that was refused is dropped: a fresh one stays. A
@@ -215,6 +221,7 @@ impl State {
                 let life = granted.life;
                 self.held = Some(Held {
                     bearer: bearer.clone(),
+                    since: started,
                     renew_at: started + life.mul_f64(0.8 + 0.1 * fastrand::f64()),
                     expires_at: started + life - (life / 20).min(Duration::from_secs(10)),
                 });

@@ -1,9 +1,10 @@
 //! Tend: what has to be looked at now and then, whatever the loops do.
 //!
 //! Owns the slow loops: the accounting identity as metrics and `/state` ([`watch`]), the ledger's other invariants ([`audit`]),
-//! `Retry-After`s that other replicas were given, who shares a rate, and retention. It moves no event.
+//! `Retry-After`s that other replicas were given, what operators stopped ([`pauses`]), who shares a rate, and retention. It moves no event.
 
 pub mod audit;
+pub mod pauses;
 pub mod replicas;
 pub mod watch;
 
@@ -19,7 +20,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
-/// How often other replicas' `Retry-After`s are looked for: they must be known within a second.
+/// How often other replicas' `Retry-After`s, and what operators stopped, are looked for: they must be known within a second.
 const THROTTLES: Duration = Duration::from_millis(400);
 
 /// How often retention takes a step where nothing is left to do.
@@ -31,8 +32,14 @@ pub type LastTotals = Arc<Mutex<Option<Totals>>>;
 /// What the audit last saw, for `/state`.
 pub type LastAudit = Arc<Mutex<audit::AuditView>>;
 
-/// Holds targets back that asked other replicas not to call, until told to stop; shows each gate.
-pub async fn throttles(ledger: Ledger, targets: Arc<BTreeMap<String, Arc<Target>>>, health: Health, stop: CancellationToken) {
+/// Holds targets back that asked other replicas not to call, or that operators stopped, and topics, until told to stop; shows each gate.
+pub async fn throttles(
+    ledger: Ledger,
+    targets: Arc<BTreeMap<String, Arc<Target>>>,
+    pauses: pauses::Pauses,
+    health: Health,
+    stop: CancellationToken,
+) {
     let pulse = health.register("throttles");
     let mut open: BTreeSet<String> = BTreeSet::new();
     while sleep(THROTTLES, &stop).await {
@@ -51,21 +58,28 @@ pub async fn throttles(ledger: Ledger, targets: Arc<BTreeMap<String, Arc<Target>
         if let Err(error) = learn_standings(&ledger, &targets).await {
             tracing::debug!(%error, "what other replicas know of the targets cannot be read");
         }
+        if let Err(error) = pauses.learn(&ledger).await {
+            tracing::debug!(%error, "what operators have paused cannot be read");
+        }
         let mut in_flight = 0;
         let mut limit = 0;
         for (name, target) in targets.iter() {
             let gate = lock(&target.gate);
             metrics::BREAKER_OPEN.set(&[name], f64::from(u8::from(gate.is_open())));
+            metrics::TOKEN_AGE.set(&[name], target.client.token_age().map_or(-1.0, |age| age.as_secs_f64()));
             in_flight += gate.in_flight();
             limit += gate.limit();
         }
+        let (busy, idle) = ledger.connections();
+        metrics::CONNECTIONS.set(&["busy"], busy as f64);
+        metrics::CONNECTIONS.set(&["idle"], idle as f64);
         metrics::IN_FLIGHT.set(&[], in_flight as f64);
         metrics::IN_FLIGHT_LIMIT.set(&[], limit as f64);
     }
     pulse.done();
 }
 
-/// Takes in what is known of the targets in the whole fleet: `Retry-After`s, and the time that no event is charged for.
+/// Takes in what is known of the targets in the whole fleet: `Retry-After`s, whether they are paused, and the time that no event is charged for.
 ///
 /// # Errors
 /// Where Postgres is away.
@@ -73,6 +87,8 @@ pub async fn learn_standings(ledger: &Ledger, targets: &BTreeMap<String, Arc<Tar
     for standing in ledger.target_standings().await? {
         let Some(target) = targets.get(&standing.name) else { continue };
         *lock(&target.open_for) = standing.open_for;
+        lock(&target.gate).pause(standing.is_paused);
+        metrics::TARGET_PAUSED.set(&[&standing.name], f64::from(u8::from(standing.is_paused)));
         // A replica that found it away may have died since: whoever gets answers says that it is back.
         let now = Instant::now();
         if standing.is_open && now.checked_sub(THROTTLES * 2).is_some_and(|lately| lock(&target.gate).was_up_since(lately)) {

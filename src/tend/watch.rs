@@ -37,6 +37,13 @@ pub async fn watch(ledger: Ledger, last: LastTotals, health: Health, stop: Cance
         }
         // A large backlog takes long to count: it is counted more rarely, for at most a twentieth of the time.
         pause = WATCH.max(began.elapsed() * 20).min(Duration::from_secs(30));
+        match ledger.oldest().await {
+            Ok(oldest) => {
+                let ages = [("waiting", oldest.waiting), ("queued", oldest.queued), ("retrying", oldest.retrying)];
+                ages.into_iter().for_each(|(state, age)| metrics::BACKLOG_OLDEST.set(&[state], age));
+            }
+            Err(error) => tracing::debug!(%error, "the age of the backlog cannot be read"),
+        }
         match account {
             Ok(account) => {
                 show(&account.totals);

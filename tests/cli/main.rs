@@ -44,3 +44,22 @@ fn help_and_version_are_fine_and_wrong_usage_is_2() {
         assert_eq!((run.code, run.out.is_empty()), (2, true), "{wrong:?}");
     }
 }
+
+#[test]
+fn shells_are_told_how_to_complete_it() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = run(&mut command(&["completion", shell]));
+        assert_eq!((script.code, script.out.contains("bwp-sync") && script.out.contains("doctor")), (0, true), "{}", script.out);
+    }
+    assert_eq!(run(&mut command(&["completion", "tcsh"])).code, 2);
+}
+
+#[test]
+fn what_is_to_be_paused_is_said_in_one_way_only() {
+    for words in ["", "a b c", "--target a --topic b", "a --target b"] {
+        let arguments: Vec<&str> = ["pause"].into_iter().chain(words.split_whitespace()).collect();
+        let run = run(&mut command(&arguments));
+        // Without words only the address of the database is missing.
+        assert_eq!((run.code, run.err.contains("database.url is not set")), (2, words.is_empty()), "{words}: {}", run.err);
+    }
+}

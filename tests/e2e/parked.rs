@@ -4,6 +4,7 @@ use crate::shop::{Shop, order};
 use crate::support::events::{Event, Kind};
 use crate::support::{PATIENCE, wait_until};
 use bwp_simulator::Options;
+use bwp_sync::ledger::attempts::AttemptRow;
 use bwp_sync::ledger::claim::Claims;
 use bwp_sync::ledger::parking::MOST_TOUCHES;
 use bwp_sync::ledger::settle::{Hold, Release, Settlement};
@@ -155,7 +156,19 @@ async fn a_holder_whose_lease_has_gone_changes_nothing() {
             let target = &bwp_sync::dispatch::target::targets(&shop.settings).unwrap()["default"];
             let turn = claimed.lane.turn(&target.rules, claimed.at);
             assert_eq!(turn.settled.len(), 1);
-            Settlement { claimed, turn, release: Release::Never, may_go_on: false }
+            let attempt = AttemptRow {
+                at: claimed.at,
+                operation: "updateOrder".into(),
+                events: Vec::new(),
+                request: None,
+                verdict: "delivered".into(),
+                http: Some(200),
+                code: None,
+                message: None,
+                request_id: None,
+                took_ms: 1,
+            };
+            Settlement { claimed, turn, release: Release::Never, may_go_on: false, attempt }
         };
         claims.lanes.into_iter().map(accepted).collect()
     };
