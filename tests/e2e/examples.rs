@@ -58,7 +58,9 @@ async fn all_of_amazons_examples() {
     }
     assert_eq!(stages.len(), 32);
     let service = Service::open(1, Options::default()).await;
-    let builder = stages.iter().fold(service.builder.clone(), |builder, stage| {
+    // No answer may come too late: what is read instead would be CONFIRMED.
+    let patient = service.builder.clone().set("dispatch.request_timeout", "20s").set("dispatch.lease", "30s");
+    let builder = stages.iter().fold(patient, |builder, stage| {
         let environment = stage.example.environment.as_deref().unwrap_or("production");
         let name = &stage.example.name;
         builder.target(name, &target(&stage.daemons)).set(&format!("targets.{name}.environment"), environment)

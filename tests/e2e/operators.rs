@@ -109,7 +109,7 @@ async fn all_that_died_of_a_missing_name_is_retried_by_one_command() {
     assert_eq!(explained.code, 0, "{}", explained.err);
     for says in [
         "/oms r-1001-L-8 (return) died at ",
-        "ALIAS_UNKNOWN: still unknown after waiting: EXTERNAL_ITEM_ID L-8",
+        "ALIAS_UNKNOWN: still unknown after waiting.give_up_after: LINE_ITEM EXTERNAL_ITEM_ID L-8",
         "the order was read",
     ] {
         assert!(explained.out.contains(says), "{says}: {}", explained.out);
