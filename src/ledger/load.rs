@@ -1,6 +1,6 @@
 //! Lanes as values: from their rows, and what has changed back into rows.
 
-use super::codec::{alias_kind_of, json_text, state, unpack_headers};
+use super::codec::{alias_kind_of, state, unpack_headers};
 use super::inbox::{Original, Place};
 use super::naming::name_row;
 use super::{LedgerError, Targets};
@@ -14,8 +14,10 @@ use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 use std::collections::BTreeMap;
 
-/// The most events of one lane that are looked at in one turn, of each state: what waits never hides what is due.
-const MOST_EVENTS: i64 = 1_000;
+/// The most queued events of one lane that are loaded, and the most of those that wait or are retried: what waits never hides what
+/// is due.
+const MOST_QUEUED: i64 = 256;
+const MOST_HELD_UP: i64 = 1_000;
 
 /// The most events that died of old age whose members still count.
 const MOST_GHOSTS: i64 = 100;
@@ -35,7 +37,6 @@ pub struct Head {
 /// What the rows of a lane were when it was loaded: what is saved is the difference.
 #[derive(Debug, Clone, Default)]
 pub struct Before {
-    pub things: BTreeMap<Subject, String>,
     pub records: BTreeMap<EventNo, Record>,
     /// Whether there may be more events than were loaded.
     pub is_partial: bool,
@@ -113,12 +114,11 @@ async fn load_names(db: &mut PgConnection, ids: &[i64], lanes: &mut Loading) -> 
 async fn load_things(db: &mut PgConnection, ids: &[i64], lanes: &mut Loading) -> Result<(), LedgerError> {
     let rows = sqlx::query("SELECT lane, subject, doc::text FROM entity WHERE lane = ANY($1)").bind(ids).fetch_all(db).await?;
     for row in &rows {
-        take_in(lanes, row.try_get(0)?, |lane, before| {
+        take_in(lanes, row.try_get(0)?, |lane, _| {
             let (subject, doc): (String, String) = (row.try_get(1)?, row.try_get(2)?);
             let subject: Subject = serde_json::from_str(&subject)?;
             let thing: Thing = serde_json::from_str(&doc)?;
-            before.things.insert(subject.clone(), json_text(&thing));
-            lane.things.insert(subject, thing);
+            lane.things.load(subject, thing);
             Ok(())
         });
     }
@@ -135,13 +135,14 @@ async fn load_events(
         "SELECT w.* FROM unnest($1::bigint[]) AS l (id)
          CROSS JOIN LATERAL (
             (SELECT * FROM work WHERE lane = l.id AND state = 0 ORDER BY no LIMIT $2)
-            UNION ALL (SELECT * FROM work WHERE lane = l.id AND state = 1 ORDER BY no LIMIT $2)
-            UNION ALL (SELECT * FROM work WHERE lane = l.id AND state = 2 ORDER BY no LIMIT $2)
-            UNION ALL (SELECT * FROM work WHERE lane = l.id AND state = 3 AND died ->> 'class' = 'expired' ORDER BY no DESC LIMIT $3)
+            UNION ALL (SELECT * FROM work WHERE lane = l.id AND state = 1 ORDER BY no LIMIT $3)
+            UNION ALL (SELECT * FROM work WHERE lane = l.id AND state = 2 ORDER BY no LIMIT $3)
+            UNION ALL (SELECT * FROM work WHERE lane = l.id AND state = 3 AND died ->> 'class' = 'expired' ORDER BY no DESC LIMIT $4)
          ) w",
     )
     .bind(ids)
-    .bind(MOST_EVENTS)
+    .bind(MOST_QUEUED)
+    .bind(MOST_HELD_UP)
     .bind(MOST_GHOSTS)
     .fetch_all(db)
     .await?;
@@ -155,7 +156,7 @@ async fn load_events(
                 Some(live) => {
                     lane.events.insert(no, live);
                     before.records.insert(no, record);
-                    before.is_partial |= before.records.len() as i64 >= MOST_EVENTS;
+                    before.is_partial |= before.records.len() as i64 >= MOST_QUEUED;
                 }
                 None => tracing::error!(lane = id, no, "a stored event can no longer be read; it stays in the ledger"),
             }

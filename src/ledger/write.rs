@@ -11,7 +11,7 @@ use crate::event::{Alias, AliasKind};
 use crate::plan::lane::{Lane, Settled, Standing, Stands};
 use crate::plan::names::NameRow;
 use crate::plan::rank::EventNo;
-use crate::plan::subject::{Name, Subject};
+use crate::plan::subject::Name;
 use crate::plan::turn::Turn;
 use chrono::{DateTime, TimeDelta, Utc};
 use fail::fail_point;
@@ -30,7 +30,7 @@ pub struct Written {
     memo: String,
     flight: Vec<EventNo>,
     things: Vec<ThingRow>,
-    gone_things: Vec<(Subject, String)>,
+    gone_things: Vec<String>,
     names: Vec<(AliasKind, Alias, NameRow)>,
     parked: Vec<Parked>,
     pub(super) settled: Vec<Ended>,
@@ -39,8 +39,7 @@ pub struct Written {
 /// A thing whose row has to say something new.
 #[derive(Debug)]
 struct ThingRow {
-    subject: Subject,
-    key: String,
+    subject: String,
     doc: String,
 }
 
@@ -73,16 +72,14 @@ impl Written {
         release: Release,
         now: DateTime<Utc>,
     ) -> Result<Written, LedgerError> {
-        let mut things = Vec::new();
-        for (subject, thing) in &lane.things {
-            let doc = json_text(thing);
-            if before.things.get(subject) != Some(&doc) {
-                things.push(ThingRow { subject: subject.clone(), key: serde_json::to_string(subject)?, doc });
+        let (mut things, mut gone_things) = (Vec::new(), Vec::new());
+        for (subject, thing) in lane.things.changes() {
+            let subject = serde_json::to_string(subject)?;
+            match thing {
+                Some(thing) => things.push(ThingRow { subject, doc: json_text(thing) }),
+                None => gone_things.push(subject),
             }
         }
-        let gone = before.things.keys().filter(|subject| !lane.things.contains_key(subject));
-        let gone = gone.map(|subject| Ok((subject.clone(), serde_json::to_string(subject)?)));
-        let gone_things = gone.collect::<Result<_, serde_json::Error>>()?;
         let flight = lane.memo.intents.iter().filter(|intent| intent.stands == Stands::InFlight);
         let flight: BTreeSet<EventNo> =
             flight.flat_map(|intent| &intent.parts).flat_map(|part| part.events.iter().copied()).collect();
@@ -116,15 +113,10 @@ impl Written {
 }
 
 impl Before {
-    /// Makes this what the rows are once that has been written, and the lane one that has learned nothing since.
+    /// Makes this what the rows are once that has been written, and the lane one that has changed nothing since.
     pub(super) fn follow(&mut self, lane: &mut Lane, written: &Written) {
         lane.names.forget_learned();
-        for (subject, _) in &written.gone_things {
-            self.things.remove(subject);
-        }
-        for row in &written.things {
-            self.things.insert(row.subject.clone(), row.doc.clone());
-        }
+        lane.things.stored();
         for ended in &written.settled {
             self.records.remove(&ended.settled.no);
         }
@@ -261,7 +253,7 @@ fn array(numbers: &[EventNo]) -> String {
 
 async fn write_things(db: &mut PgConnection, writes: &[Written]) -> Result<(), LedgerError> {
     let gone: Vec<(i64, &String)> =
-        writes.iter().flat_map(|written| written.gone_things.iter().map(|(_, subject)| (written.id, subject))).collect();
+        writes.iter().flat_map(|written| written.gone_things.iter().map(|subject| (written.id, subject))).collect();
     if !gone.is_empty() {
         sqlx::query("DELETE FROM entity WHERE (lane, subject) IN (SELECT * FROM unnest($1::bigint[], $2::text[]))")
             .bind(gone.iter().map(|row| row.0).collect::<Vec<_>>())
@@ -280,7 +272,7 @@ async fn write_things(db: &mut PgConnection, writes: &[Written]) -> Result<(), L
          ON CONFLICT (lane, subject) DO UPDATE SET doc = excluded.doc, changed_at = excluded.changed_at",
     )
     .bind(things.iter().map(|row| row.0).collect::<Vec<_>>())
-    .bind(things.iter().map(|row| row.1.key.clone()).collect::<Vec<_>>())
+    .bind(things.iter().map(|row| row.1.subject.clone()).collect::<Vec<_>>())
     .bind(things.iter().map(|row| row.1.doc.clone()).collect::<Vec<_>>())
     .execute(db)
     .await?;

@@ -255,14 +255,16 @@ impl Lane {
 
     /// Decides on refusals that could have meant that it is already so, now that the order has been read.
     fn check(&mut self, rules: &Rules, now: DateTime<Utc>) {
-        let checked: Vec<(Subject, Check)> =
-            self.things.iter_mut().filter_map(|(subject, thing)| Some((subject.clone(), thing.check.take()?))).collect();
+        let with_check = self.things.iter().filter(|(_, thing)| thing.check.is_some());
+        let with_check: Vec<Subject> = with_check.map(|(subject, _)| subject.clone()).collect();
+        let take = |subject: Subject| Some((self.things.get_mut(&subject)?.check.take()?, subject));
+        let checked: Vec<(Check, Subject)> = with_check.into_iter().filter_map(take).collect();
         if checked.is_empty() {
             return;
         }
-        let survey = self.survey(rules, now);
-        for (subject, check) in checked {
-            let Some(found) = survey.found.get(&subject) else { continue };
+        let survey = self.whole_survey(rules, now);
+        for (check, subject) in checked {
+            let Some(found) = survey.get(&subject) else { continue };
             let exists = matches!(&found.known, Known::Return { held, .. } if held.exists);
             let so = matches!(found.plan, Plan::Done { .. }) || (check.create && exists);
             for no in &check.events {

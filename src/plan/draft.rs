@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 /// The most entries of one mutation, and the most bytes of them together: Buy with Prime states no limit of its lists, so these are
 /// far above what an order usually has, and far below what gateways take. The rest follows in the next mutation. One entry alone
 /// goes whatever its size.
-const MOST_ENTRIES: usize = 100;
+pub(super) const MOST_ENTRIES: usize = 100;
 const MOST_BYTES: usize = 256 * 1024;
 
 /// An entry that could go now.
@@ -107,19 +107,11 @@ fn mutation_of(found: &Found) -> Option<Mutation> {
 
 /// What could go now, in the order of intake.
 fn ready<'a>(lane: &Lane, survey: &'a Survey, now: DateTime<Utc>) -> Vec<Ready<'a>> {
-    let blocked = survey.blocked();
-    let mut ready: Vec<Ready> = survey
-        .found
-        .iter()
-        .filter(|(_, found)| matches!(found.plan, Plan::Send { .. }))
-        .filter_map(|(subject, found)| {
-            let pace = lane.things.get(subject).map(|thing| &thing.pace);
-            let due = pace.and_then(|pace| pace.due).is_none_or(|due| due <= now);
-            let senders = found.senders();
-            let open = due && senders.is_disjoint(&blocked);
-            open.then(|| Ready { subject, found, senders, solo: pace.is_some_and(|pace| pace.solo) })
-        })
-        .collect();
+    let ready = survey.ready(lane, now).map(|(subject, found, senders)| {
+        let solo = lane.things.get(subject).is_some_and(|thing| thing.pace.solo);
+        Ready { subject, found, senders, solo }
+    });
+    let mut ready: Vec<Ready> = ready.collect();
     ready.sort_by_cached_key(|ready| place(lane, ready));
     ready
 }

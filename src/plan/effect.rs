@@ -1,7 +1,8 @@
 //! What an entry changes at Buy with Prime: what is known once it is accepted, and what a read has to show if it was.
 
 use super::subject::{Name, Subject};
-use super::thing::{Known, PackageHeld, PaymentHeld, Thing};
+use super::thing::{Known, PackageHeld, PaymentHeld};
+use super::things::Things;
 use crate::event::{
     Alias, AliasKind, Discount, ExecutionState, Milestone, Money, OrderLink, RefundState, ReturnState, ShipmentState,
 };
@@ -109,19 +110,14 @@ pub struct ShipmentEffect {
 
 impl Effect {
     /// What is known of the thing once Buy with Prime has accepted the entry, and the aliases that now stand for an id.
-    pub fn apply(
-        &self,
-        subject: &Subject,
-        things: &mut BTreeMap<Subject, Thing>,
-        now: DateTime<Utc>,
-    ) -> Vec<(AliasKind, Alias, String)> {
+    pub fn apply(&self, subject: &Subject, things: &mut Things, now: DateTime<Utc>) -> Vec<(AliasKind, Alias, String)> {
         if let Effect::Package(effect) = self {
             let package = Subject::Package(Name::Bwp(effect.package.clone()));
-            hold_package(things, package, |held| held.aliases.extend(effect.aliases.iter().cloned()));
+            hold_package(things, &package, |held| held.aliases.extend(effect.aliases.iter().cloned()));
             let learned = effect.aliases.iter().map(|alias| (AliasKind::Package, alias.clone(), effect.package.clone()));
             return learned.collect();
         }
-        let thing = things.entry(subject.clone()).or_insert_with(|| Thing::new(subject));
+        let thing = things.hold(subject);
         match (self, &mut thing.known) {
             (Effect::Order(effect), Known::Order { held, .. }) => {
                 set(&mut held.execution_state, &effect.execution_state);
@@ -185,9 +181,8 @@ pub fn merge_aliases(held: &mut BTreeSet<Alias>, new: &[Alias]) {
 }
 
 /// Changes what is known of a package, which needs not have been heard of before.
-pub fn hold_package(things: &mut BTreeMap<Subject, Thing>, package: Subject, change: impl FnOnce(&mut PackageHeld)) {
-    let thing = things.entry(package.clone()).or_insert_with(|| Thing::new(&package));
-    if let Known::Package { held, .. } = &mut thing.known {
+pub fn hold_package(things: &mut Things, package: &Subject, change: impl FnOnce(&mut PackageHeld)) {
+    if let Known::Package { held, .. } = &mut things.hold(package).known {
         change(held);
     }
 }

@@ -68,10 +68,11 @@ impl Lane {
     }
 
     fn expire_retried(&mut self, survey: &Survey, rules: &Rules, charged: DateTime<Utc>, ends: &mut Ends) {
-        for (subject, found) in &survey.found {
+        let in_flight = self.subjects_in_intents();
+        for (subject, found) in survey.iter() {
             let pace = self.things.get(subject).map(|thing| &thing.pace);
             let over = pace.and_then(|pace| pace.first_failure).is_some_and(|first| first + rules.retry_budget <= charged);
-            if !over || !matches!(found.plan, Plan::Send { .. } | Plan::Later { .. }) || self.has_intent(subject) {
+            if !over || !matches!(found.plan, Plan::Send { .. } | Plan::Later { .. }) || in_flight.contains(subject) {
                 continue;
             }
             let senders = found.senders();
@@ -106,7 +107,7 @@ impl Lane {
                 self.memo.intents.push(intent);
             }
         }
-        for found in survey.found.values().filter(|found| matches!(found.plan, Plan::Look { .. })) {
+        for (_, found) in survey.iter().filter(|(_, found)| matches!(found.plan, Plan::Look { .. })) {
             for no in found.pending.intersection(&over).filter(|no| !self.is_in_intent(**no)) {
                 ends.entry(*no).or_insert_with(|| reason.clone());
             }

@@ -7,8 +7,9 @@ use super::outcome::{Reason, Status};
 use super::rank::{EventNo, Rank};
 use super::step::{Mutation, Question};
 use super::subject::{AliasTypes, Name, Need, Subject};
-use super::thing::{Known, Thing};
-use crate::event::{Alias, AliasKind, Event};
+use super::thing::Thing;
+use super::things::Things;
+use crate::event::{AliasKind, Event};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,7 +22,7 @@ pub struct Lane {
     /// The rows of the alias table that belong to this order.
     pub names: Names,
     /// What is known of each thing.
-    pub things: BTreeMap<Subject, Thing>,
+    pub things: Things,
     /// Events that are not settled, and those that died of old age, whose members still count.
     pub events: BTreeMap<EventNo, Live>,
     /// What the lane remembers between two turns.
@@ -234,41 +235,30 @@ impl Lane {
 
     /// The thing, made where it was not known.
     pub fn thing(&mut self, subject: Subject) -> &mut Thing {
-        let fresh = Thing::new(&subject);
-        self.things.entry(subject).or_insert(fresh)
+        self.things.hold(&subject)
     }
 
     /// The one name under which a thing is kept: Buy with Prime's id as soon as the table knows it.
     pub fn canonical(&self, subject: &Subject) -> Subject {
         let Some(Name::Alias(alias)) = subject.name() else { return subject.clone() };
-        let name = Name::Alias(alias.clone());
-        if let Some(id) = self.names.resolve(subject.kind(), &name) {
-            return subject.renamed(Name::Bwp(id.to_owned()));
-        }
-        if self.things.contains_key(subject) {
-            return subject.clone();
-        }
-        self.things
-            .iter()
-            .find(|(other, thing)| carries(other, thing, subject, alias))
-            .map_or_else(|| subject.clone(), |(other, _)| other.clone())
+        self.resolved(subject).unwrap_or_else(|| match self.things.contains_key(subject) {
+            true => subject.clone(),
+            // Buy with Prime has accepted the alias on another thing of the kind: then both names are one thing.
+            false => self.things.carrier(subject.kind(), alias).unwrap_or(subject).clone(),
+        })
+    }
+
+    fn resolved(&self, subject: &Subject) -> Option<Subject> {
+        let id = self.names.resolve(subject.kind(), subject.name()?)?;
+        Some(subject.renamed(Name::Bwp(id.to_owned())))
     }
 
     /// Brings every thing under its one name, uniting what was known under two.
     pub fn rename_things(&mut self) {
-        let moved: Vec<(Subject, Subject)> = self
-            .things
-            .keys()
-            .map(|subject| (subject.clone(), self.canonical(subject)))
-            .filter(|(subject, canonical)| subject != canonical)
-            .collect();
-        for (old, new) in moved {
-            let Some(thing) = self.things.remove(&old) else { continue };
-            match self.things.get_mut(&new) {
-                Some(present) => present.absorb(thing),
-                None => {
-                    self.things.insert(new, thing);
-                }
+        let renamed = self.things.keys().filter_map(|subject| self.resolved(subject).map(|new| (subject.clone(), new)));
+        for (old, new) in renamed.collect::<Vec<_>>() {
+            if let Some(thing) = self.things.remove(&old) {
+                self.things.unite(new, thing);
             }
         }
     }
@@ -278,23 +268,18 @@ impl Lane {
         self.memo.intents.iter().any(|intent| intent.parts.iter().any(|part| part.events.contains(&no)))
     }
 
-    /// Whether a thing takes part in a mutation that is in flight or unknown.
-    pub fn has_intent(&self, subject: &Subject) -> bool {
+    /// The things that take part in a mutation that is in flight or unknown.
+    pub fn subjects_in_intents(&self) -> BTreeSet<Subject> {
         let parts = self.memo.intents.iter().flat_map(|intent| &intent.parts);
-        parts.into_iter().any(|part| self.canonical(&part.subject) == *subject)
+        parts.map(|part| self.canonical(&part.subject)).collect()
     }
 
     /// Takes over all of another lane that turned out to be the same order. What either had in flight is to be read.
     pub fn absorb(&mut self, other: Lane) {
         self.bwp_id = self.bwp_id.take().or(other.bwp_id);
         self.names.absorb(other.names);
-        for (subject, thing) in other.things {
-            match self.things.get_mut(&subject) {
-                Some(present) => present.absorb(thing),
-                None => {
-                    self.things.insert(subject, thing);
-                }
-            }
+        for (subject, thing) in other.things.into_all() {
+            self.things.unite(subject, thing);
         }
         self.events.extend(other.events);
         self.memo.asked.extend(other.memo.asked);
@@ -306,16 +291,5 @@ impl Lane {
         }
         self.memo.not_before = self.memo.not_before.max(other.memo.not_before);
         self.rename_things();
-    }
-}
-
-/// Whether Buy with Prime has accepted this alias on another thing of the kind: then both names are one thing.
-fn carries(other: &Subject, thing: &Thing, subject: &Subject, alias: &Alias) -> bool {
-    match (other, &thing.known, subject) {
-        (Subject::Return(_), Known::Return { held, .. }, Subject::Return(_)) => {
-            held.aliases.as_ref().is_some_and(|aliases| aliases.contains(alias))
-        }
-        (Subject::Refund(_), Known::Refund { held, .. }, Subject::Refund(_)) => held.aliases.contains(alias),
-        _ => false,
     }
 }

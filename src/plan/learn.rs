@@ -103,14 +103,19 @@ impl Lane {
 
     fn learn_packages(&mut self, view: &OrderView, now: DateTime<Utc>) {
         let Some(packages) = &view.packages else { return };
-        for (subject, thing) in &mut self.things {
-            if let (Subject::Package(Name::Bwp(id)), Known::Package { held, .. }) = (subject, &mut thing.known) {
-                held.gone = !packages.iter().any(|package| package.id == *id);
+        let is_gone = |(subject, thing): &(&Subject, &Thing)| match (subject, &thing.known) {
+            (Subject::Package(Name::Bwp(id)), Known::Package { held, .. }) => {
+                !held.gone && !packages.iter().any(|package| package.id == *id)
             }
+            _ => false,
+        };
+        let gone: Vec<Subject> = self.things.iter().filter(is_gone).map(|(subject, _)| subject.clone()).collect();
+        for subject in &gone {
+            hold_package(&mut self.things, subject, |held| held.gone = true);
         }
         for package in packages {
             let subject = Subject::Package(Name::Bwp(package.id.clone()));
-            hold_package(&mut self.things, subject, |held| learn_package(held, package, now));
+            hold_package(&mut self.things, &subject, |held| learn_package(held, package, now));
         }
         let shipments: Vec<Subject> =
             self.things.keys().filter(|subject| matches!(subject, Subject::Shipment(_))).cloned().collect();

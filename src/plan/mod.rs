@@ -8,9 +8,9 @@
 //! |---|---|
 //! | `rank`, `wanted`, `facet` | which snapshot counts, member by member |
 //! | `subject`, `names` | things and what they are called |
-//! | `thing`, `known`, `effect` | what Buy with Prime is known to hold, and how an accepted entry changes it |
+//! | `thing`, `things`, `known`, `effect` | what Buy with Prime is known to hold, and how an accepted entry changes it |
 //! | `returns`, `refunds`, `shipments`, `orders` | the rules of each kind: what to do for one thing |
-//! | `lane`, `survey`, `turn`, `expire`, `draft` | one order: look over all its things, settle, send, read or rest |
+//! | `lane`, `groups`, `survey`, `turn`, `expire`, `draft` | one order: look over its things, settle, send, read or rest |
 //! | `answers`, `compare`, `learn` | what an answer, a read, or the lack of one makes of it |
 
 pub mod answers;
@@ -19,6 +19,7 @@ pub mod draft;
 pub mod effect;
 mod expire;
 pub mod facet;
+pub mod groups;
 pub mod json;
 mod known;
 pub mod lane;
@@ -34,6 +35,7 @@ pub mod step;
 pub mod subject;
 pub mod survey;
 pub mod thing;
+pub mod things;
 pub mod turn;
 pub mod wanted;
 

@@ -49,25 +49,24 @@ impl NameRow {
 /// All rows of one order, by kind and alias. The order's own rows are of the kind `ORDER`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Names {
-    rows: BTreeMap<(AliasKind, Alias), NameRow>,
+    rows: BTreeMap<AliasKind, BTreeMap<Alias, NameRow>>,
     learned: Vec<(AliasKind, Alias)>,
 }
 
 impl Names {
     /// Puts a row in as it stands in the ledger.
     pub fn load(&mut self, kind: AliasKind, alias: Alias, row: NameRow) {
-        self.rows.insert((kind, alias), row);
+        self.rows.entry(kind).or_default().insert(alias, row);
     }
 
     /// Offers a new row; it counts only where it ranks above the present one. Tells whether anything changed.
     pub fn offer(&mut self, kind: AliasKind, alias: Alias, row: NameRow) -> bool {
-        let key = (kind, alias);
-        match self.rows.get(&key) {
+        match self.get(kind, &alias) {
             Some(present) if present.bwp_id == row.bwp_id && present.origin == row.origin && row.origin == Origin::Bwp => false,
             Some(present) if !row.replaces(present) => false,
             _ => {
-                self.rows.insert(key.clone(), row);
-                self.learned.push(key);
+                self.learned.push((kind, alias.clone()));
+                self.load(kind, alias, row);
                 true
             }
         }
@@ -82,7 +81,7 @@ impl Names {
     pub fn resolve(&self, kind: AliasKind, name: &Name) -> Option<&str> {
         match name {
             Name::Bwp(_) => None,
-            Name::Alias(alias) => self.rows.get(&(kind, alias.clone()))?.bwp_id.as_deref(),
+            Name::Alias(alias) => self.get(kind, alias)?.bwp_id.as_deref(),
         }
     }
 
@@ -99,8 +98,7 @@ impl Names {
 
     /// Whether Buy with Prime itself said that the alias stands for this id.
     pub fn holds(&self, kind: AliasKind, alias: &Alias, id: &str) -> bool {
-        let row = self.rows.get(&(kind, alias.clone()));
-        row.is_some_and(|row| row.origin == Origin::Bwp && row.bwp_id.as_deref() == Some(id))
+        self.get(kind, alias).is_some_and(|row| row.origin == Origin::Bwp && row.bwp_id.as_deref() == Some(id))
     }
 
     /// Buy with Prime's id for a name of any form, or what is missing.
@@ -113,24 +111,24 @@ impl Names {
 
     /// The order's id at Buy with Prime as its rows say it: what Buy with Prime answered first, then the newest row.
     pub fn order_id(&self) -> Option<&str> {
-        let rows = self.rows.iter().filter(|((kind, _), row)| *kind == AliasKind::Order && row.bwp_id.is_some());
-        rows.max_by_key(|(_, row)| (row.origin, row.time)).and_then(|(_, row)| row.bwp_id.as_deref())
+        let rows = self.rows.get(&AliasKind::Order)?.values().filter(|row| row.bwp_id.is_some());
+        rows.max_by_key(|row| (row.origin, row.time)).and_then(|row| row.bwp_id.as_deref())
     }
 
     /// One row.
     pub fn get(&self, kind: AliasKind, alias: &Alias) -> Option<&NameRow> {
-        self.rows.get(&(kind, alias.clone()))
+        self.rows.get(&kind)?.get(alias)
     }
 
     /// All rows.
     pub fn iter(&self) -> impl Iterator<Item = (&AliasKind, &Alias, &NameRow)> {
-        self.rows.iter().map(|((kind, alias), row)| (kind, alias, row))
+        self.rows.iter().flat_map(|(kind, rows)| rows.iter().map(move |(alias, row)| (kind, alias, row)))
     }
 
     /// Rows that changed since they were loaded or stored, each once.
     pub fn learned(&self) -> Vec<(AliasKind, Alias, NameRow)> {
         let keys: BTreeSet<&(AliasKind, Alias)> = self.learned.iter().collect();
-        keys.into_iter().filter_map(|key| self.rows.get(key).map(|row| (key.0, key.1.clone(), row.clone()))).collect()
+        keys.into_iter().filter_map(|(kind, alias)| Some((*kind, alias.clone(), self.get(*kind, alias)?.clone()))).collect()
     }
 
     /// What was learned has been stored.
@@ -140,8 +138,8 @@ impl Names {
 
     /// Takes over the rows of another order that turned out to be this one.
     pub fn absorb(&mut self, other: Names) {
-        for ((kind, alias), row) in other.rows {
-            self.offer(kind, alias, row);
+        for (kind, rows) in other.rows {
+            rows.into_iter().for_each(|(alias, row)| _ = self.offer(kind, alias, row));
         }
     }
 }

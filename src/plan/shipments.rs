@@ -5,11 +5,11 @@ use super::json;
 use super::outcome::Reason;
 use super::step::{Context, Entry, Environment, Mutation, Plan, Question, name_of};
 use super::subject::{Name, Need, Subject};
-use super::thing::{Known, PackageHeld, ShipmentHeld, Thing};
+use super::thing::{Known, PackageHeld, ShipmentHeld};
+use super::things::Things;
 use super::wanted::{Member, Members, ShipmentWanted};
 use crate::event::{AliasKind, CancelReason, Milestone, ShipmentState};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
 
 /// A shipment among the things of its order.
 pub struct Shipment<'a> {
@@ -20,7 +20,7 @@ pub struct Shipment<'a> {
     /// What is known of it.
     pub held: &'a ShipmentHeld,
     /// All things of the order: packages among them.
-    pub things: &'a BTreeMap<Subject, Thing>,
+    pub things: &'a Things,
     /// Whether other shipments with lines of their own name the same package.
     pub is_part: bool,
 }
@@ -78,7 +78,7 @@ fn attach(context: &Context, shipment: &Shipment) -> Plan {
     Plan::Send { mutation, entry, effect, outstanding: step.clone(), step }
 }
 
-fn tracked(things: &BTreeMap<Subject, Thing>, number: &str) -> Option<String> {
+fn tracked(things: &Things, number: &str) -> Option<String> {
     things.iter().find_map(|(subject, thing)| match (subject, &thing.known) {
         (Subject::Package(Name::Bwp(id)), Known::Package { held, .. })
             if !held.gone && held.tracking_number.as_deref() == Some(number) =>
@@ -90,7 +90,7 @@ fn tracked(things: &BTreeMap<Subject, Thing>, number: &str) -> Option<String> {
 }
 
 /// What is known of a package.
-pub fn package<'a>(things: &'a BTreeMap<Subject, Thing>, id: &str) -> Option<&'a PackageHeld> {
+pub fn package<'a>(things: &'a Things, id: &str) -> Option<&'a PackageHeld> {
     match &things.get(&Subject::Package(Name::Bwp(id.to_owned())))?.known {
         Known::Package { held, .. } => Some(held),
         _ => None,
@@ -224,7 +224,7 @@ fn not_yet(context: &Context, shipment: &Shipment, current: Option<Place>) -> Op
     }
     let since = shipment.held.unseen_since?;
     let question = Question::Step(subject);
-    let last = context.asked.iter().filter(|(asked, at)| *asked == question && *at >= since).map(|(_, at)| *at).max();
+    let last = context.asked.last(&question).filter(|at| *at >= since);
     match last.map(|at| at + context.rules.sandbox_interval) {
         Some(again) if again > context.now => Some(Plan::Later { at: again }),
         _ => Some(Plan::Look { questions: vec![question] }),
@@ -258,7 +258,7 @@ fn only<T>(mut items: impl Iterator<Item = T>) -> Option<T> {
     items.next().is_none().then_some(first)
 }
 
-fn packages(things: &BTreeMap<Subject, Thing>) -> impl Iterator<Item = (&String, &PackageHeld)> {
+fn packages(things: &Things) -> impl Iterator<Item = (&String, &PackageHeld)> {
     things.iter().filter_map(|(subject, thing)| match (subject, &thing.known) {
         (Subject::Package(Name::Bwp(id)), Known::Package { held, .. }) => Some((id, held)),
         _ => None,

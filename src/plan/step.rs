@@ -13,7 +13,7 @@ pub use crate::config::{Coalesce, Environment, ReadFirst};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What planning takes from the configuration.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,6 +68,26 @@ pub enum Question {
     Order,
 }
 
+/// Questions that reads have answered, and when last.
+#[derive(Debug)]
+pub struct Asked<'a>(BTreeMap<&'a Question, DateTime<Utc>>);
+
+impl<'a> Asked<'a> {
+    /// From what a lane remembers.
+    pub fn new(asked: &'a [(Question, DateTime<Utc>)]) -> Asked<'a> {
+        let mut last = BTreeMap::new();
+        for (question, at) in asked {
+            last.entry(question).and_modify(|last| *last = (*at).max(*last)).or_insert(*at);
+        }
+        Asked(last)
+    }
+
+    /// When a question was last answered.
+    pub fn last(&self, question: &Question) -> Option<DateTime<Utc>> {
+        self.0.get(question).copied()
+    }
+}
+
 /// What a thing is planned with.
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
@@ -76,7 +96,7 @@ pub struct Context<'a> {
     /// The names of the order's things.
     pub names: &'a Names,
     /// Questions that a read has answered, and when.
-    pub asked: &'a [(Question, DateTime<Utc>)],
+    pub asked: &'a Asked<'a>,
     /// The present.
     pub now: DateTime<Utc>,
 }
@@ -84,7 +104,7 @@ pub struct Context<'a> {
 impl Context<'_> {
     /// Whether a read since the given moment could have answered the question.
     pub fn asked_since(&self, question: &Question, since: Option<DateTime<Utc>>) -> bool {
-        self.rules.blind || self.asked.iter().any(|(asked, at)| asked == question && since.is_none_or(|since| *at >= since))
+        self.rules.blind || self.asked.last(question).is_some_and(|at| since.is_none_or(|since| at >= since))
     }
 
     /// What to do about names that are not known: the order is read once for them, then they are waited for.

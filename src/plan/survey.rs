@@ -1,22 +1,26 @@
 //! One look over a lane: what is wanted of each thing, by which events, and what is to be done for it.
 
+use super::draft;
 use super::facet::Facet;
-use super::lane::{Intent, Lane, Live, Standing, Stands};
+use super::groups::{Group, groups};
+use super::lane::{Lane, Live, Standing, Stands};
 use super::outcome::Reason;
 use super::rank::EventNo;
 use super::shipments::{self, Shipment};
-use super::step::{Context, Plan, Question, ReadFirst, Rules, name_of};
+use super::step::{Asked, Coalesce, Context, Plan, Question, ReadFirst, Rules, name_of};
 use super::subject::{Name, Need, Subject};
-use super::thing::{Known, Thing};
+use super::thing::Known;
 use super::{orders, refunds, returns};
 use crate::event::AliasKind;
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What was found for each thing that an unsettled event speaks of.
+/// What was found for the things that unsettled events speak of: of all of them, or of the first that fill a mutation.
+#[derive(Default)]
 pub struct Survey {
-    /// By thing.
-    pub found: BTreeMap<Subject, Found>,
+    found: BTreeMap<Subject, Found>,
+    /// The events that were looked at, with the things that they hold members of.
+    held: BTreeMap<EventNo, Vec<Subject>>,
 }
 
 /// What was found for one thing.
@@ -27,6 +31,8 @@ pub struct Found {
     pub plan: Plan,
     /// The events that hold a member of it which is not yet as wanted.
     pub pending: BTreeSet<EventNo>,
+    /// The events that hold a member of it.
+    holders: BTreeSet<EventNo>,
 }
 
 impl Found {
@@ -36,22 +42,72 @@ impl Found {
             Plan::Send { step, .. } => self.known.holders(step),
             _ => BTreeSet::new(),
         };
-        if holders.is_empty() { self.known.all_holders() } else { holders }
+        if holders.is_empty() { self.holders.clone() } else { holders }
     }
 }
 
 impl Survey {
+    fn new(events: Vec<EventNo>, found: BTreeMap<Subject, Found>) -> Survey {
+        let mut held: BTreeMap<EventNo, Vec<Subject>> = events.into_iter().map(|no| (no, Vec::new())).collect();
+        for (subject, found) in &found {
+            found.holders.iter().for_each(|no| held.entry(*no).or_default().push(subject.clone()));
+        }
+        Survey { found, held }
+    }
+
+    fn extend(&mut self, other: Survey) {
+        self.found.extend(other.found);
+        self.held.extend(other.held);
+    }
+
+    /// All that was found, by thing.
+    pub fn iter(&self) -> impl Iterator<Item = (&Subject, &Found)> {
+        self.found.iter()
+    }
+
+    /// What was found for a thing.
+    pub fn get(&self, subject: &Subject) -> Option<&Found> {
+        self.found.get(subject)
+    }
+
+    /// The events that were looked at.
+    pub fn events(&self) -> impl Iterator<Item = EventNo> {
+        self.held.keys().copied()
+    }
+
+    /// The things that an event holds members of.
+    pub fn held_by(&self, no: EventNo) -> impl Iterator<Item = (&Subject, &Found)> {
+        self.held.get(&no).into_iter().flatten().filter_map(|subject| self.found.get_key_value(subject))
+    }
+
+    /// What could be sent now, and the events that it is sent for.
+    pub fn ready(&self, lane: &Lane, now: DateTime<Utc>) -> impl Iterator<Item = (&Subject, &Found, BTreeSet<EventNo>)> {
+        let blocked = self.blocked();
+        let sends = self.iter().filter(|(_, found)| matches!(found.plan, Plan::Send { .. }));
+        sends.filter_map(move |(subject, found)| {
+            let due = lane.things.get(subject).and_then(|thing| thing.pace.due);
+            let senders = found.senders();
+            let is_ready = due.is_none_or(|due| due <= now) && senders.is_disjoint(&blocked);
+            is_ready.then_some((subject, found, senders))
+        })
+    }
+
+    /// Whether an event holds a member that is not yet as wanted.
+    pub fn is_pending(&self, no: EventNo) -> bool {
+        self.held_by(no).any(|(_, found)| found.pending.contains(&no))
+    }
+
     /// Events of which some names are not known. An event waits as a whole: none of its things goes before all its names are
     /// known, and what follows it for those things waits with it.
-    pub fn blocked(&self) -> BTreeSet<EventNo> {
-        let unnamed = self.found.values().filter(|found| matches!(found.plan, Plan::Wait { .. } | Plan::Look { .. }));
-        unnamed.flat_map(|found| found.pending.iter().copied()).collect()
+    fn blocked(&self) -> BTreeSet<EventNo> {
+        let unnamed = self.iter().filter(|(_, found)| matches!(found.plan, Plan::Wait { .. } | Plan::Look { .. }));
+        unnamed.flat_map(|(_, found)| found.pending.iter().copied()).collect()
     }
 
     /// The names that an event itself waits for.
     pub fn needs(&self, no: EventNo) -> BTreeSet<Need> {
-        let mine = self.found.values().filter(|found| found.pending.contains(&no));
-        mine.filter_map(|found| match &found.plan {
+        let mine = self.held_by(no).filter(|(_, found)| found.pending.contains(&no));
+        mine.filter_map(|(_, found)| match &found.plan {
             Plan::Wait { needs } => Some(needs),
             _ => None,
         })
@@ -60,84 +116,111 @@ impl Survey {
         .collect()
     }
 
-    /// The names that an event waits for, its own and those of events before it for the same thing.
-    fn all_needs(&self, no: EventNo) -> BTreeSet<Need> {
-        let sends = |found: &&Found| matches!(found.plan, Plan::Send { .. }) && found.pending.contains(&no);
-        let before = self.found.values().filter(sends).flat_map(Found::senders);
-        before.chain([no]).flat_map(|no| self.needs(no)).collect()
+    /// The names that each event waits for, its own and those of events before it for the same thing; nothing of those that wait
+    /// for none.
+    fn all_needs(&self) -> BTreeMap<EventNo, BTreeSet<Need>> {
+        let waiting = self.iter().filter(|(_, found)| matches!(found.plan, Plan::Wait { .. }));
+        let waiting: BTreeSet<EventNo> = waiting.flat_map(|(_, found)| found.pending.iter().copied()).collect();
+        let own: BTreeMap<EventNo, BTreeSet<Need>> = waiting.into_iter().map(|no| (no, self.needs(no))).collect();
+        let mut all = own.clone();
+        if own.is_empty() {
+            return all;
+        }
+        for (_, found) in self.iter().filter(|(_, found)| matches!(found.plan, Plan::Send { .. })) {
+            let before: BTreeSet<&Need> = found.senders().iter().filter_map(|no| own.get(no)).flatten().collect();
+            for no in found.pending.iter().filter(|_| !before.is_empty()) {
+                all.entry(*no).or_default().extend(before.iter().map(|need| (*need).clone()));
+            }
+        }
+        all
     }
 }
 
 impl Lane {
-    /// Where each unsettled event stands.
+    /// Where each unsettled event stands that was looked at.
     pub fn standings(&self, survey: &Survey, rules: &Rules, now: DateTime<Utc>) -> BTreeMap<EventNo, Standing> {
-        let live = self.events.iter().filter(|(_, live)| !live.is_ghost);
-        live.map(|(no, _)| (*no, self.standing(*no, survey, rules, now))).collect()
+        let mut needs = survey.all_needs();
+        // Waited for from here on, whatever the read that follows says.
+        let lost = self.memo.intents.iter().filter(|intent| matches!(intent.stands, Stands::NotFound { .. }));
+        for no in lost.flat_map(|intent| &intent.parts).flat_map(|part| &part.events) {
+            needs.entry(*no).or_default().extend(self.order_need(rules));
+        }
+        let is_retried = |no: EventNo| self.is_retried(no, survey, now) || self.is_in_intent(no);
+        let live = survey.events().filter(|no| self.events.get(no).is_some_and(|live| !live.is_ghost));
+        live.map(|no| match needs.remove(&no).filter(|needs| !needs.is_empty()) {
+            Some(needs) => (no, Standing::Waiting(needs)),
+            None if is_retried(no) => (no, Standing::Retrying),
+            None => (no, Standing::Queued),
+        })
+        .collect()
     }
 
-    fn standing(&self, no: EventNo, survey: &Survey, rules: &Rules, now: DateTime<Utc>) -> Standing {
-        let mut needs = survey.all_needs(no);
-        let not_found = |intent: &Intent| {
-            matches!(intent.stands, Stands::NotFound { .. }) && intent.parts.iter().any(|part| part.events.contains(&no))
-        };
-        if self.memo.intents.iter().any(not_found) {
-            // Waited for from here on, whatever the read that follows says.
-            needs.extend(self.order_need(rules));
-        }
-        if !needs.is_empty() {
-            return Standing::Waiting(needs);
-        }
-        let is_retried = |(subject, found): (&Subject, &Found)| {
+    fn is_retried(&self, no: EventNo, survey: &Survey, now: DateTime<Utc>) -> bool {
+        survey.held_by(no).filter(|(_, found)| found.pending.contains(&no)).any(|(subject, found)| {
             let pace = self.things.get(subject).map(|thing| &thing.pace);
-            found.pending.contains(&no)
-                && (matches!(found.plan, Plan::Later { .. })
-                    || (self.memo.unread.is_some() && matches!(found.plan, Plan::Look { .. }))
-                    || pace.is_some_and(|pace| pace.first_failure.is_some() || pace.due.is_some_and(|due| due > now)))
-        };
-        let retried = survey.found.iter().any(is_retried) || self.is_in_intent(no);
-        if retried { Standing::Retrying } else { Standing::Queued }
+            matches!(found.plan, Plan::Later { .. })
+                || (self.memo.unread.is_some() && matches!(found.plan, Plan::Look { .. }))
+                || pace.is_some_and(|pace| pace.first_failure.is_some() || pace.due.is_some_and(|due| due > now))
+        })
     }
 
-    /// Looks over the lane.
+    /// Looks over the lane, as far as there may be something to be sent in its next mutation.
     pub fn survey(&self, rules: &Rules, now: DateTime<Utc>) -> Survey {
-        let wanted = self.wanted();
+        let enough = match rules.coalesce {
+            Coalesce::Off => 1,
+            Coalesce::Order => draft::MOST_ENTRIES,
+        };
+        self.look_over(rules, now, enough)
+    }
+
+    /// Looks over all of the lane.
+    pub fn whole_survey(&self, rules: &Rules, now: DateTime<Utc>) -> Survey {
+        self.look_over(rules, now, usize::MAX)
+    }
+
+    fn look_over(&self, rules: &Rules, now: DateTime<Utc>, enough: usize) -> Survey {
+        let in_flight = self.subjects_in_intents();
+        let asked = Asked::new(&self.memo.asked);
+        let context = Context { rules, names: &self.names, asked: &asked, now };
+        let (mut survey, mut ready) = (Survey::default(), 0);
+        for group in groups(self) {
+            if ready >= enough {
+                break;
+            }
+            let found = Survey::new(group.events().collect(), self.look_at(&group, &context, &in_flight));
+            ready += found.ready(self, now).count();
+            survey.extend(found);
+        }
+        survey
+    }
+
+    fn look_at(&self, group: &Group, context: &Context, in_flight: &BTreeSet<Subject>) -> BTreeMap<Subject, Found> {
+        let wanted = group.wanted(self);
         let parts = parts(self, &wanted);
-        let context = Context { rules, names: &self.names, asked: &self.memo.asked, now };
-        let mut found = BTreeMap::new();
+        let mut all = BTreeMap::new();
         for (subject, known) in wanted {
             let holders = known.all_holders();
             if holders.is_empty() {
                 continue;
             }
-            let plan = self.plan(&context, &subject, &known, parts.contains(&subject));
+            let plan = match in_flight.contains(&subject) {
+                true => Plan::Later { at: context.now },
+                false => self.plan(context, &subject, &known, parts.contains(&subject)),
+            };
             let pending = match &plan {
                 Plan::Done { .. } => BTreeSet::new(),
                 Plan::Send { outstanding, .. } => match known.holders(outstanding) {
                     // Only members of snapshots that died of old age are left: whoever speaks of the thing now brings them.
-                    pending if pending.is_empty() => holders,
+                    pending if pending.is_empty() => holders.clone(),
                     pending => pending,
                 },
-                Plan::Wait { .. } | Plan::Look { .. } | Plan::Later { .. } | Plan::Dead { .. } | Plan::Surplus { .. } => holders,
+                Plan::Wait { .. } | Plan::Look { .. } | Plan::Later { .. } | Plan::Dead { .. } | Plan::Surplus { .. } => {
+                    holders.clone()
+                }
             };
-            found.insert(subject, Found { known, plan, pending });
+            all.insert(subject, Found { known, plan, pending, holders });
         }
-        Survey { found }
-    }
-
-    /// What is wanted of each thing that an unsettled event speaks of.
-    fn wanted(&self) -> BTreeMap<Subject, Known> {
-        let mut wanted: BTreeMap<Subject, Known> = BTreeMap::new();
-        for (no, live) in &self.events {
-            for (subject, facet) in self.open_facets(live) {
-                let known = wanted.entry(subject).or_insert_with_key(|subject| self.known(subject));
-                known.overlay(facet, live.rank, (!live.is_ghost).then_some(*no));
-            }
-        }
-        wanted
-    }
-
-    fn known(&self, subject: &Subject) -> Known {
-        self.things.get(subject).map_or_else(|| Thing::new(subject).known, |thing| thing.known.clone())
+        all
     }
 
     /// The things that an event still counts for: not those for which it was refused.
@@ -149,9 +232,6 @@ impl Lane {
 
     fn plan(&self, context: &Context, subject: &Subject, known: &Known, is_part: bool) -> Plan {
         let thing = self.things.get(subject);
-        if self.has_intent(subject) {
-            return Plan::Later { at: context.now };
-        }
         if let Some(need) = self.missing_order(context) {
             return Plan::Wait { needs: vec![need] };
         }
@@ -221,6 +301,9 @@ impl Lane {
 /// Shipments with lines of their own that share their package with another: parts of it.
 fn parts(lane: &Lane, wanted: &BTreeMap<Subject, Known>) -> BTreeSet<Subject> {
     let mut by_package: BTreeMap<Name, Vec<Subject>> = BTreeMap::new();
+    if !wanted.keys().any(|subject| matches!(subject, Subject::Shipment(_))) {
+        return BTreeSet::new();
+    }
     let known = lane.things.iter().map(|(subject, thing)| (subject, &thing.known));
     let idle = known.filter(|(subject, _)| !wanted.contains_key(*subject));
     for (subject, known) in idle.chain(wanted) {

@@ -5,7 +5,7 @@ use super::lane::{Draft, Lane, Settled, Standing, Stands};
 use super::outcome::{Class, Reason, Status};
 use super::rank::EventNo;
 use super::returns::LINES_FIXED;
-use super::step::{Plan, Question, Rules};
+use super::step::{Asked, Plan, Question, Rules};
 use super::survey::Survey;
 use super::thing::Thing;
 use chrono::{DateTime, Utc};
@@ -67,7 +67,7 @@ impl Lane {
 
     /// Takes out of the running what contradicts what is known. Tells whether anything changed.
     fn bury(&mut self, survey: &Survey) -> bool {
-        for (subject, found) in &survey.found {
+        for (subject, found) in survey.iter() {
             let (reason, victims) = match &found.plan {
                 Plan::Dead { reason, members } => match found.known.holders(members) {
                     holders if holders.is_empty() => (reason, found.known.all_holders()),
@@ -90,25 +90,20 @@ impl Lane {
 
     /// Settles events that nothing is left to do for. Tells whether there were any.
     fn settle(&mut self, survey: &Survey, settled: &mut Vec<Settled>) -> bool {
-        let is_pending = |no: &EventNo| survey.found.values().any(|found| found.pending.contains(no));
-        let finals: Vec<EventNo> = self
-            .events
-            .iter()
-            .filter(|(no, live)| !live.is_ghost && !is_pending(no) && !self.is_in_intent(**no))
-            .map(|(no, _)| *no)
-            .collect();
+        let is_live = |no: &EventNo| self.events.get(no).is_some_and(|live| !live.is_ghost);
+        let is_final = |no: &EventNo| is_live(no) && !survey.is_pending(*no) && !self.is_in_intent(*no);
+        let finals: Vec<EventNo> = survey.events().filter(is_final).collect();
         for no in &finals {
             let Some(live) = self.events.get(no) else { continue };
             let (status, reason) = self.ending(*no, survey);
             let facets: Vec<_> = self.open_facets(live).into_iter().map(|(s, facet)| (s, facet.clone())).collect();
             let rank = live.rank;
             for (subject, facet) in facets {
-                let done = survey.found.get(&subject).map(|found| &found.plan);
+                let done = survey.get(&subject).map(|found| &found.plan);
                 if let Some(Plan::Done { effect: Some(effect), .. }) = done {
                     effect.apply(&subject, &mut self.things, rank.time);
                 }
-                let fresh = Thing::new(&subject);
-                self.things.entry(subject).or_insert(fresh).known.overlay(&facet, rank, None);
+                self.things.hold(&subject).known.overlay(&facet, rank, None);
             }
             if let Some(live) = self.events.remove(no) {
                 settled.push(Settled { no: *no, live, status, reason });
@@ -128,7 +123,7 @@ impl Lane {
         if live.progress.confirmed {
             return (Status::Confirmed, remark(no, survey));
         }
-        let held = survey.found.values().find(|found| found.known.all_holders().contains(&no));
+        let held = survey.held_by(no).map(|(_, found)| found).next();
         if held.is_some() && live.progress.partly {
             return (Status::Confirmed, remark(no, survey));
         }
@@ -166,7 +161,7 @@ impl Lane {
         if let Some(draft) = draft::next(self, survey, rules, now) {
             return Next::Send(Box::new(draft));
         }
-        let dues = survey.found.iter().filter_map(|(subject, found)| match &found.plan {
+        let dues = survey.iter().filter_map(|(subject, found)| match &found.plan {
             Plan::Later { at } => Some(*at),
             _ => self.things.get(subject).and_then(|thing| thing.pace.due).filter(|due| *due > now),
         });
@@ -202,7 +197,8 @@ impl Lane {
     fn questions(&self, survey: &Survey, rules: &Rules, now: DateTime<Utc>) -> (Vec<Question>, Option<DateTime<Utc>>) {
         let mut due: BTreeSet<Question> = BTreeSet::new();
         let mut again: Option<DateTime<Utc>> = None;
-        for found in survey.found.values() {
+        let asked = Asked::new(&self.memo.asked);
+        for (_, found) in survey.iter() {
             match &found.plan {
                 Plan::Look { questions } => due.extend(questions.iter().cloned()),
                 Plan::Wait { needs } if !rules.blind => {
@@ -211,8 +207,7 @@ impl Lane {
                             crate::event::AliasKind::Order => Question::Order,
                             _ => Question::Name(need.clone()),
                         };
-                        let asked = self.memo.asked.iter().filter(|(asked, _)| *asked == question).map(|(_, at)| *at).max();
-                        match asked.map(|at| at + rules.read_interval) {
+                        match asked.last(&question).map(|at| at + rules.read_interval) {
                             Some(at) if at > now => again = again.map_or(Some(at), |first| Some(first.min(at))),
                             _ => _ = due.insert(question),
                         }
@@ -227,8 +222,8 @@ impl Lane {
 
 /// What is worth saying of an event although it was accepted: a part of it that could not be written.
 fn remark(no: EventNo, survey: &Survey) -> Option<Reason> {
-    let mine = survey.found.values().filter(|found| found.known.all_holders().contains(&no));
-    mine.filter_map(|found| match &found.plan {
+    let mine = survey.held_by(no);
+    mine.filter_map(|(_, found)| match &found.plan {
         Plan::Done { note, .. } if note.code == LINES_FIXED => Some(note.clone()),
         _ => None,
     })
