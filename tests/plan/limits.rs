@@ -1,6 +1,8 @@
 //! Joining within the API's limits of size (contract, section 2), and what becomes of the parts of a joined mutation.
 
 use crate::{Bench, alias, line, usd, with};
+use bwp_sync::config::{Coalesce, Environment};
+use bwp_sync::plan::Next;
 use bwp_sync::plan::outcome::Status;
 use bwp_sync::plan::rank::EventNo;
 use chrono::TimeDelta;
@@ -183,4 +185,34 @@ fn a_return_has_two_aliases_at_most_and_one_that_brings_more_costs_no_other() {
         Some(2)
     );
     assert_eq!([fits, same].map(|no| bench.status(no)), [Some(Status::Delivered); 2]);
+}
+
+#[test]
+fn a_long_backlog_is_looked_at_as_far_as_its_next_mutation_needs() {
+    let mut bench = Bench::new();
+    bench.rules.coalesce = Coalesce::Off;
+    let unknown = refund(&mut bench, "unknown", json!({"lines": [{"line": {"id": "L-404"}, "quantity": 1}]}));
+    let behind = refund(&mut bench, "unknown", json!({}));
+    let due: Vec<EventNo> = (0..10).map(|n| refund(&mut bench, &format!("R-{n}"), json!({}))).collect();
+    bench.rules.blind = true;
+    assert!(matches!(bench.turn(), Next::Send(_)));
+    let seen = |bench: &Bench| bench.lane.survey(&bench.rules, bench.now).events().collect::<Vec<_>>();
+    assert_eq!(seen(&bench), [unknown, behind, due[0]], "those that wait, and the first that does not");
+    bench.play();
+    assert!(due.iter().all(|no| bench.status(*no) == Some(Status::Delivered)));
+    assert_eq!(seen(&bench), [unknown, behind]);
+    assert_eq!([unknown, behind].map(|no| bench.status(no)), [None, None]);
+}
+
+#[test]
+fn parts_of_a_package_are_looked_at_together_however_many_things_are_due_between_them() {
+    let mut bench = Bench::new();
+    bench.rules.coalesce = Coalesce::Off;
+    bench.rules.environment = Environment::Sandbox;
+    let part = |id: &str| json!({"shipment": {"id": id}, "package": {"bwpId": "pk-1"}, "state": "IN_TRANSIT", "lines": [line("L-1", 1)]});
+    let first = bench.event("shipment", part("S-1"));
+    (0..50).for_each(|n| _ = refund(&mut bench, &format!("R-{n}"), json!({})));
+    let second = bench.event("shipment", part("S-2"));
+    // The parts have to be read first, so the first of what is due is looked at, too.
+    assert_eq!(bench.lane.survey(&bench.rules, bench.now).events().collect::<Vec<_>>(), [first, first + 1, second]);
 }

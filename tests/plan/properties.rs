@@ -1,10 +1,13 @@
 //! Random events, in any order and any interleaving with what is sent.
 
 use crate::{Bench, usd, with};
+use bwp_sync::config::Coalesce;
 use bwp_sync::event::AliasKind;
 use bwp_sync::plan::Next;
+use bwp_sync::plan::draft;
 use bwp_sync::plan::outcome::Status;
 use bwp_sync::plan::step::Mutation;
+use bwp_sync::plan::survey::Survey;
 use bwp_sync::prime::view::OrderView;
 use chrono::TimeDelta;
 use proptest::prelude::*;
@@ -88,8 +91,10 @@ proptest! {
     fn nothing_is_lost_and_production_knows_no_package_mutation(
         events in prop::collection::vec((0_u8..8, 0_u8..3, 0_u8..4, prop::option::of(0_u64..4), any::<bool>()), 1..14),
         answers in prop::collection::vec(0_u8..8, 60),
+        alone in any::<bool>(),
     ) {
         let mut bench = Bench::new();
+        bench.rules.coalesce = if alone { Coalesce::Off } else { Coalesce::Order };
         bench.row(AliasKind::Package, "EXTERNAL_ID", "0", Some("pk-0"));
         bench.rules.read_interval = TimeDelta::hours(12);
         for (kind, id, state, version, newest) in &events {
@@ -103,7 +108,13 @@ proptest! {
             for no in bench.standings.keys() {
                 prop_assert!(!bench.ended.contains_key(no) && bench.lane.events.contains_key(no));
             }
-            prop_assert_eq!(bench.ended.len() + bench.standings.len(), events.len(), "each event is somewhere");
+            let alive = bench.lane.events.values().filter(|live| !live.is_ghost).count();
+            prop_assert_eq!(bench.ended.len() + alive, events.len(), "each event is somewhere");
+            let draft = |survey: &Survey| draft::next(&bench.lane, survey, &bench.rules, bench.now);
+            let some = draft(&bench.lane.survey(&bench.rules, bench.now));
+            let all = draft(&bench.lane.whole_survey(&bench.rules, bench.now));
+            prop_assert_eq!(some.is_some(), all.is_some(), "what is due is found, however little is looked at");
+            prop_assert!(alone || some == all, "{:?} {:?}", some, all);
             match next {
                 Next::Send(draft) => {
                     prop_assert_eq!(draft.mutation, Mutation::UpdateOrder);
