@@ -264,7 +264,7 @@ struct LedgerInbox {
 
 impl Inbox for LedgerInbox {
     async fn intake(&self, batch: &[Incoming]) -> Result<Report, IntakeError> {
-        metrics::BATCH_RECORDS.record(batch.len());
+        metrics::BATCH_SIZE.record(&["intake"], batch.len());
         self.ledger.intake(batch, &self.targets).await.map_err(|error| {
             let text = error.to_string();
             if error.is_passing() { IntakeError::Unavailable(text) } else { IntakeError::Broken(text) }
@@ -352,6 +352,7 @@ fn start_metrics(settings: &Settings) {
         verdicts: Verdict::ALL.into_iter().map(Verdict::name).collect(),
         targets: settings.targets.keys().map(String::as_str).collect(),
     });
+    metrics::WAITING_LIMIT.set(&[], settings.waiting.give_up_after.as_secs_f64());
 }
 
 fn show_state(
