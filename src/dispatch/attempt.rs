@@ -3,6 +3,7 @@
 use super::apply::{self, Moment};
 use super::mask::{Payers, without_payers};
 use super::place::Place;
+use super::spans;
 use super::target::Target;
 use super::verdict::{Judgement, Verdict, judge};
 use super::{Dispatcher, lock};
@@ -41,6 +42,7 @@ pub async fn attempt(dispatcher: &Dispatcher, mut claimed: Claimed, mut place: P
     metrics::CALL_SECONDS.observe(&[&target.name, operation.name()], called.elapsed());
     let judgement = masked(judge(operation, &exchange, &dispatcher.verdicts), &claimed);
     count(operation, &judgement);
+    spans::called(&target.name, &claimed, operation, &exchange, &judgement, called.elapsed());
     let (began, took) = (at(&claimed, called), called.elapsed());
     let attempt = attempt_row(&claimed.next, operation, &exchange, &judgement, (began, took));
     let rules = target.rules_now();

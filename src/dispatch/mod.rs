@@ -21,6 +21,7 @@ pub mod mask;
 pub mod place;
 pub mod schedule;
 pub mod settling;
+pub mod spans;
 pub mod target;
 pub mod verdict;
 

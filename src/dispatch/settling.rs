@@ -144,6 +144,7 @@ pub fn report(finals: &[FinalRow], outcomes: &Notify) {
             trace_id = row.traceparent.as_deref().and_then(trace_id),
             "settled"
         );
+        super::spans::settled(row);
         metrics::OUTCOMES.add(&[row.entity.as_str(), row.status.as_str()], 1);
         metrics::EVENT_TO_SETTLED.observe(&[], row.since_event());
         metrics::RECEIVED_TO_SETTLED.observe(&[], row.since_intake());

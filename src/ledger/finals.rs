@@ -1,9 +1,9 @@
 //! Events end: their rows go, or stay to be retried; each has its outcome and is counted.
 
-use super::LedgerError;
 use super::codec::{json_text, kind_code, state};
 use super::save::{OutcomeRow, Tally, record_outcomes};
 use super::write::{Ended, Written};
+use super::{LedgerError, Place};
 use crate::event::AliasKind;
 use crate::outcome::{self, Final};
 use crate::plan::outcome::{Reason, Status};
@@ -26,6 +26,8 @@ pub struct FinalRow {
     pub entity: AliasKind,
     /// Its trace context.
     pub traceparent: Option<String>,
+    /// Where its record stands on Kafka.
+    pub place: Place,
     /// When the producer says it happened.
     pub event_time: DateTime<Utc>,
     /// When it was taken in.
@@ -115,6 +117,7 @@ fn final_row(ended: &Ended, now: DateTime<Utc>) -> FinalRow {
         reason: ended.settled.reason.clone(),
         entity: outcome::entity(event).0,
         traceparent: event.envelope.traceparent.clone(),
+        place: ended.record.place.clone(),
         event_time: event.envelope.time,
         received_at: ended.record.received_at,
         settled_at: now,

@@ -226,11 +226,11 @@ async fn insert_work(
         match (unknown, &event.event.data) {
             (None, Data::Alias(_)) => {
                 let reason = Reason::new(Class::Nothing, "ALIAS_STORED", "the row is in the alias table");
-                finals.push(final_row(event.event, Status::NothingToSend, &reason, now));
+                finals.push(final_row(event, Status::NothingToSend, &reason, now));
                 outcomes.push(outcome_row(event, lane, no, Status::NothingToSend, reason, now));
             }
             (Some(reason), _) => {
-                finals.push(final_row(event.event, Status::Dead, &reason, now));
+                finals.push(final_row(event, Status::Dead, &reason, now));
                 outcomes.push(outcome_row(event, lane, no, Status::Dead, reason.clone(), now));
                 work.push((lane, no, event, Some(reason)));
             }
@@ -291,13 +291,15 @@ async fn write_work(db: &mut PgConnection, work: &[(i64, i64, &Fresh<'_>, Option
     Ok(())
 }
 
-fn final_row(event: &Event, status: Status, reason: &Reason, now: DateTime<Utc>) -> FinalRow {
+fn final_row(fresh: &Fresh, status: Status, reason: &Reason, now: DateTime<Utc>) -> FinalRow {
+    let event = fresh.event;
     FinalRow {
         kind: event.envelope.kind,
         status,
         reason: Some(reason.clone()),
         entity: outcome::entity(event).0,
         traceparent: event.envelope.traceparent.clone(),
+        place: fresh.place.clone(),
         event_time: event.envelope.time,
         received_at: now,
         settled_at: now,

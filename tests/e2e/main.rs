@@ -6,6 +6,7 @@ mod aliases;
 mod audited;
 mod budget;
 mod cluster;
+mod collector;
 mod crashed;
 mod dispatch;
 mod doctor;
@@ -32,5 +33,6 @@ mod shutdown;
 mod sound;
 #[path = "../support/mod.rs"]
 mod support;
+mod traced;
 mod traps;
 mod whole;

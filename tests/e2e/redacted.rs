@@ -1,6 +1,7 @@
 //! Secrets and payers are in no log, metric, state, outcome or answer of a command. Dead letters are the originals and carry what
 //! those carried; `map` prints the mutations of its own input; `events show --raw` says that it shows all.
 
+use crate::collector::Collector;
 use crate::marked::{self, CLIENT_SECRET, DATABASE_PASSWORD, HEADER, ORDERS, SASL_PASSWORD, TRACE_ID, found};
 use crate::service::Service;
 use crate::support::PATIENCE;
@@ -66,7 +67,8 @@ async fn nothing_is_shown(format: &str) {
     service.simulator.seed_orders(marked::seeds()).unwrap();
     service.simulator.faults().set(Script { rules: marked::faults(), seed: 0 });
     let builder = with_secrets(&service, format);
-    let mut daemon = builder.start();
+    let collector = Collector::start().await;
+    let mut daemon = builder.clone().env("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.address).start();
     daemon.wait_ready().await;
     everything_happens(&service).await;
 
@@ -76,6 +78,8 @@ async fn nothing_is_shown(format: &str) {
     pages_are_clean(&daemon).await;
     commands_are_clean(&service, &builder);
     assert_eq!(daemon.terminate(PATIENCE).await.code(), Some(0));
+    assert!(collector.spans().len() > marked::events().len(), "{}", collector.text());
+    assert_clean("the traces", &collector.text());
     let log = daemon.log();
     assert!(log.contains("DEBUG"), "this is no debug log: {log}");
     assert_eq!(log.lines().next().unwrap().starts_with('{'), format == "json");
