@@ -92,11 +92,11 @@ fn a_return(order: &str, line: &str) -> Event {
 pub const ORDERS: [&str; 7] = ["whole", "refused", "thrown", "lost", "slow", "contradicts", "waits"];
 
 pub fn seeds() -> Vec<OrderSeed> {
-    let seed = |of: &&str| {
-        let order = OrderSeed::new(format!("B-{of}")).alias("EXTERNAL_ID", *of);
+    let seed = |of: &str| {
+        let order = OrderSeed::new(format!("B-{of}")).alias("EXTERNAL_ID", of);
         order.line(&format!("line-{of}"), "L-1", 2).package(&format!("pkg-{of}"))
     };
-    ORDERS.iter().map(seed).collect()
+    ORDERS.into_iter().map(seed).collect()
 }
 
 /// What Buy with Prime says to them, with the payers in it.
