@@ -11,6 +11,7 @@ use crate::ops::http::{Ops, Server};
 use crate::ops::lifecycle::Health;
 use crate::ops::metrics;
 use crate::ops::state::StateBoard;
+use crate::ops::traces;
 use crate::publish::{self, PublishSettings};
 use crate::{backoff, tend};
 use fail::fail_point;
@@ -77,6 +78,8 @@ pub async fn run(
     let (served, ended) = (TaskTracker::new(), CancellationToken::new());
     served.spawn(server.run(ended.clone()));
     start_metrics(&settings);
+    let http = crate::prime::http().map_err(|error| RunError::Configuration(format!("no HTTPS client can be made: {error}")))?;
+    traces::start(&http).map_err(RunError::Configuration)?;
 
     let ledger = Ledger::new(&settings.database.url.current(), settings.database.max_connections)?;
     let replica = Uuid::new_v4();
@@ -140,6 +143,7 @@ pub async fn run(
     fail_point!("drain-begins");
     tracing::info!("stopping: nothing new is taken, calls in flight are finished");
     let drained = drain(&mut loops, &ledger, settings.shutdown.grace, &cut, &now).await;
+    traces::stop().await;
     ended.cancel();
     served.close();
     drop(tokio::time::timeout(Duration::from_secs(1), served.wait()).await);
@@ -264,7 +268,7 @@ struct LedgerInbox {
 
 impl Inbox for LedgerInbox {
     async fn intake(&self, batch: &[Incoming]) -> Result<Report, IntakeError> {
-        metrics::BATCH_RECORDS.record(batch.len());
+        metrics::BATCH_SIZE.record(&["intake"], batch.len());
         self.ledger.intake(batch, &self.targets).await.map_err(|error| {
             let text = error.to_string();
             if error.is_passing() { IntakeError::Unavailable(text) } else { IntakeError::Broken(text) }
@@ -352,6 +356,7 @@ fn start_metrics(settings: &Settings) {
         verdicts: Verdict::ALL.into_iter().map(Verdict::name).collect(),
         targets: settings.targets.keys().map(String::as_str).collect(),
     });
+    metrics::WAITING_LIMIT.set(&[], settings.waiting.give_up_after.as_secs_f64());
 }
 
 fn show_state(

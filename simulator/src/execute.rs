@@ -98,6 +98,13 @@ pub(crate) struct Prepared {
     pub calls: Vec<Call>,
 }
 
+impl Prepared {
+    /// The request's body.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+}
+
 /// What became of one call.
 pub(crate) type CallResult = Result<Arc<Order>, ApiError>;
 

@@ -285,7 +285,8 @@ fn body_of(app: &App, prepared: &Prepared, results: Vec<(String, CallResult)>, a
     let options = &app.options;
     let error = |kind: &str, code: &Option<String>| {
         let code = code.clone().map(Into::into);
-        ApiError::new(kind.to_owned(), code, "the fault script says so").entry(operation, options.error_shape)
+        let payers = if options.quotes_payers { payers(prepared.body()) } else { String::new() };
+        ApiError::new(kind.to_owned(), code, format!("the fault script says so{payers}")).entry(operation, options.error_shape)
     };
     match answer {
         Answer::NullData => json!({"data": null}),
@@ -313,6 +314,23 @@ fn body_of(app: &App, prepared: &Prepared, results: Vec<(String, CallResult)>, a
 
 fn of_type(kind: &str) -> Verdict {
     if CLEAR_REFUSALS.contains(&kind) { Verdict::Refused } else { Verdict::Unclear("an error that is not clear") }
+}
+
+/// Every text below a `payer` of a request.
+fn payers(request: &[u8]) -> String {
+    fn collect(value: &serde_json::Value, in_payer: bool, texts: &mut String) {
+        match value {
+            serde_json::Value::String(text) if in_payer => *texts += &format!(", {text}"),
+            serde_json::Value::Array(items) => items.iter().for_each(|item| collect(item, in_payer, texts)),
+            serde_json::Value::Object(members) => {
+                members.iter().for_each(|(name, member)| collect(member, in_payer || name == "payer", texts));
+            }
+            _ => {}
+        }
+    }
+    let mut texts = String::new();
+    collect(&serde_json::from_slice(request).unwrap_or_default(), false, &mut texts);
+    texts
 }
 
 fn verdict(answer: &Answer, results: &[(String, CallResult)]) -> Verdict {

@@ -62,6 +62,8 @@ pub struct Options {
     pub target_id: String,
     /// Lifetime of a token.
     pub token_lifetime: Duration,
+    /// What each token begins with, so that a test can look for tokens where none should be.
+    pub token_prefix: String,
     /// Token requests of a client allowed within `token_window`.
     pub token_limit: usize,
     /// See `token_limit`.
@@ -76,6 +78,8 @@ pub struct Options {
     pub latency: Duration,
     /// Unknown orders come into being when named.
     pub auto_orders: Option<AutoOrders>,
+    /// Whether the errors of the fault script quote the payers that were sent, as careless software does.
+    pub quotes_payers: bool,
     /// Shape of `errors`.
     pub error_shape: ErrorShape,
     /// `data` beside an error.
@@ -97,6 +101,7 @@ impl Default for Options {
             client_secret: "secret".to_owned(),
             target_id: "bp-simulated".to_owned(),
             token_lifetime: Duration::from_secs(900),
+            token_prefix: String::new(),
             token_limit: 20,
             token_window: Duration::from_secs(10),
             settle: Duration::from_millis(200),
@@ -104,6 +109,7 @@ impl Default for Options {
             tracker_limit: 100,
             latency: Duration::ZERO,
             auto_orders: None,
+            quotes_payers: false,
             error_shape: ErrorShape::Classification,
             error_data: ErrorData::NullField,
             gateway_limit: Duration::from_secs(600),

@@ -65,7 +65,7 @@ fn grant(app: &App, headers: &HeaderMap, body: &[u8]) -> Response {
     if field("client_id") != options.client_id || field("client_secret") != options.client_secret {
         return json_answer(StatusCode::UNAUTHORIZED, &json!({"error": "invalid_client"}));
     }
-    let (token, now) = (new_id(), Instant::now());
+    let (token, now) = (format!("{}{}", options.token_prefix, new_id()), Instant::now());
     let mut valid = lock(&app.tokens.valid);
     valid.retain(|_, end| now < *end);
     valid.insert(token.clone(), now + options.token_lifetime);

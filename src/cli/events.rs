@@ -5,7 +5,7 @@ use super::run::{failed, within_runtime};
 use super::table::{aligned, is_coloured};
 use super::{Exit, Global, Output, print};
 use crate::config::{ConfigErrors, Purpose, Settings, parse_duration};
-use crate::dispatch::mask::without_payers;
+use crate::dispatch::mask::without_anything_personal;
 use crate::event::{Identity, Kind};
 use crate::ledger::discard::{Act, Acted};
 use crate::ledger::events::{EventDetail, EventName, EventRow, Filter, UNSETTLED};
@@ -273,10 +273,11 @@ async fn show(ledger: &Ledger, name: &[String], raw: bool, output: Output) -> Re
 
 fn shown_record(record: &Original, raw: bool) -> Value {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let headers = record.headers.iter().map(|(name, value)| json!([name, value.as_deref().map(text)]));
+    let shown = |value: &[u8]| if raw { text(value).into() } else { without_anything_personal(&text(value).into()) };
+    let headers = record.headers.iter().map(|(name, value)| json!([name, value.as_deref().map(shown)]));
     let value = match serde_json::from_slice::<Value>(&record.value) {
         _ if raw => text(&record.value).into(),
-        Ok(value) => without_payers(&value),
+        Ok(value) => without_anything_personal(&value),
         Err(_) => format!("{} bytes that are no JSON; --raw shows them", record.value.len()).into(),
     };
     json!({"key": record.key.as_deref().map(text), "headers": headers.collect::<Vec<_>>(), "value": value})

@@ -43,6 +43,9 @@ fn shown(key: &str, written: &Written) -> serde_json::Value {
     if key == "database.url" {
         return mask_url(&text).into();
     }
+    if key.ends_with("endpoint") {
+        return mask_query(&text).into();
+    }
     if keys::is_secret(key) {
         return if text.is_empty() { "".into() } else { MASK.into() };
     }
@@ -51,6 +54,15 @@ fn shown(key: &str, written: &Written) -> serde_json::Value {
         ValueKind::I64(value) => (*value).into(),
         ValueKind::Float(value) => (*value).into(),
         _ => text.into(),
+    }
+}
+
+/// An address without what may be a secret in it: nobody needs more to know it again.
+fn mask_query(url: &str) -> String {
+    match url.split_once('?') {
+        Some((address, _)) => format!("{}?{MASK}", mask_url(address)),
+        None if url.contains('@') => mask_url(url),
+        None => url.to_owned(),
     }
 }
 
@@ -106,6 +118,13 @@ mod tests {
             ("host=db password=hunter2", "***"),
         ] {
             assert_eq!(mask_url(url), shown);
+        }
+        for (url, shown) in [
+            ("https://api.example.com/graphql", "https://api.example.com/graphql"),
+            ("https://api.example.com/graphql?key=hunter2", "https://api.example.com/graphql?***"),
+            ("https://me:hunter2@api.example.com/", "https://me:***@api.example.com/"),
+        ] {
+            assert_eq!(mask_query(url), shown);
         }
     }
 }

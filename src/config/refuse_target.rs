@@ -94,10 +94,11 @@ fn endpoint(text: &str) -> Result<(), String> {
     match url.scheme() {
         "https" => Ok(()),
         "http" if loopback => Ok(()),
-        "http" => {
-            Err(format!("is {text:?}; write https: credentials and orders go there, and plain http is allowed on loopback only"))
-        }
-        other => Err(format!("is {text:?}; {other} is not https")),
+        // The rest of the address may hold what nobody should see.
+        "http" => Err(format!(
+            "begins with http://{host}; write https: credentials and orders go there, and plain http is allowed on loopback only"
+        )),
+        other => Err(format!("begins with {other}://; {other} is not https")),
     }
 }
 

@@ -1,8 +1,9 @@
 //! One attempt: one call under one deadline, judged and taken into its lane.
 
 use super::apply::{self, Moment};
-use super::mask::{mask_payers, without_payers};
+use super::mask::{Payers, without_payers};
 use super::place::Place;
+use super::spans;
 use super::target::Target;
 use super::verdict::{Judgement, Verdict, judge};
 use super::{Dispatcher, lock};
@@ -38,12 +39,10 @@ pub async fn attempt(dispatcher: &Dispatcher, mut claimed: Claimed, mut place: P
     fail_point!("attempt-begins");
     let (operation, exchange) = call(dispatcher, &target, &claimed).await?;
     fail_point!("attempt-answered");
-    metrics::CALL_SECONDS.observe(called.elapsed());
-    let mut judgement = judge(operation, &exchange, &dispatcher.verdicts);
-    if let Next::Send(draft) = &claimed.next {
-        judgement.message = mask_payers(&judgement.message, &draft.variables);
-    }
+    metrics::CALL_SECONDS.observe(&[&target.name, operation.name()], called.elapsed());
+    let judgement = masked(judge(operation, &exchange, &dispatcher.verdicts), &claimed);
     count(operation, &judgement);
+    spans::called(&target.name, &claimed, operation, &exchange, &judgement, called.elapsed());
     let (began, took) = (at(&claimed, called), called.elapsed());
     let attempt = attempt_row(&claimed.next, operation, &exchange, &judgement, (began, took));
     let rules = target.rules_now();
@@ -67,6 +66,16 @@ async fn call(dispatcher: &Dispatcher, target: &Target, claimed: &Claimed) -> Op
     let end = tokio::time::Instant::from_std(claimed.began + dispatcher.request_timeout);
     let deadline = Deadline::new(end, dispatcher.cut.clone());
     Some((operation, target.client.call(operation, &variables, deadline).await))
+}
+
+/// What was judged, without anything of a payer: also a code may be a word of the answer.
+fn masked(judgement: Judgement, claimed: &Claimed) -> Judgement {
+    if judgement.verdict == Verdict::Delivered {
+        return judgement;
+    }
+    let sent = if let Next::Send(draft) = &claimed.next { Some(&draft.variables) } else { None };
+    let payers = Payers::of(sent, claimed.lane.events.values().map(|live| &live.event));
+    Judgement { code: payers.mask(&judgement.code), message: payers.mask(&judgement.message), ..judgement }
 }
 
 /// Counts what was judged. What the table does not list takes its safe row, and is named once for everybody to see.

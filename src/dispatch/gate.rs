@@ -165,6 +165,11 @@ impl Gate {
         self.not_before = self.not_before.max(Some(until));
     }
 
+    /// For how long it is still left alone, because it asked for that.
+    pub fn held_for(&self, now: Instant) -> Duration {
+        self.not_before.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
+    }
+
     /// An operator has stopped the target, or lets it go on: calls on their way are finished, none begins.
     pub fn pause(&mut self, is_paused: bool) {
         self.is_paused = is_paused;
@@ -264,6 +269,8 @@ mod tests {
         assert_eq!(gate.room(now), 0);
         assert_eq!(gate.room(now + Duration::from_millis(100)), 1);
         gate.hold(now + Duration::from_secs(3));
+        assert_eq!(gate.held_for(now + Duration::from_secs(1)), Duration::from_secs(2));
+        assert_eq!(gate.held_for(now + Duration::from_secs(4)), Duration::ZERO);
         assert_eq!(gate.room(now + Duration::from_secs(2)), 0);
         assert_eq!(gate.room(now + Duration::from_secs(3)), 2);
     }

@@ -1,45 +1,128 @@
 //! Buy with Prime's words may quote what it was sent. Personal data never goes on from there. Pure.
 
+use crate::event::{Event, is_card_number, is_payer_member};
 use serde_json::Value;
 
 /// The shortest value that is looked for: anything shorter says nothing, and would mask half the sentence.
 const SHORTEST: usize = 3;
 
-/// The message without any value of a payer that was sent.
-pub fn mask_payers(message: &str, sent: &Value) -> String {
-    let mut values = Vec::new();
-    collect(sent, false, &mut values);
-    // The longest first: a name within an address must not keep the address from being found.
-    values.sort_by_key(|value| std::cmp::Reverse(value.len()));
-    values.into_iter().fold(message.to_owned(), |message, value| message.replace(value, "***"))
-}
+/// A value as long as this is found within a word, too.
+const LONG: usize = 8;
 
-fn collect<'a>(value: &'a Value, in_payer: bool, values: &mut Vec<&'a str>) {
-    match value {
-        Value::String(text) if in_payer && text.len() >= SHORTEST => values.push(text),
-        Value::Array(items) => items.iter().for_each(|item| collect(item, in_payer, values)),
-        Value::Object(members) => {
-            members.iter().for_each(|(name, member)| collect(member, in_payer || name == "payer", values));
+/// What stands for what is not shown.
+const MASK: &str = "***";
+
+/// Parts of the names of members that hold personal data, also where they are misspelt or misplaced. `extensions` is the producer's own.
+const PERSONAL: [&str; 10] =
+    ["payer", "address", "contact", "email", "phone", "card", "customer", "buyer", "recipient", "extensions"];
+
+/// The values of payers, to be looked for in what somebody else says.
+#[derive(Debug, Default)]
+pub struct Payers(Vec<String>);
+
+impl Payers {
+    /// Those in what is sent, and in the events of its order: an answer may quote what was sent before.
+    pub fn of<'a>(sent: Option<&Value>, events: impl IntoIterator<Item = &'a Event>) -> Payers {
+        let mut payers = Payers::default();
+        sent.into_iter().for_each(|sent| payers.collect(sent, false));
+        for event in events {
+            event.data.payers().for_each(|payer| payers.collect(payer, true));
         }
-        _ => {}
+        // The longest first: a name within an address must not keep the address from being found.
+        payers.0.sort_by_key(|value| std::cmp::Reverse(value.len()));
+        payers.0.dedup();
+        payers
+    }
+
+    fn collect(&mut self, value: &Value, in_payer: bool) {
+        match value {
+            Value::String(text) if in_payer => self.add(text),
+            Value::Number(number) if in_payer => self.add(&number.to_string()),
+            Value::Array(items) => items.iter().for_each(|item| self.collect(item, in_payer)),
+            Value::Object(members) => {
+                members.iter().for_each(|(name, member)| self.collect(member, in_payer || name == "payer"));
+            }
+            _ => {}
+        }
+    }
+
+    /// As it would stand in an answer that was tidied up: without line breaks and doubled spaces.
+    fn add(&mut self, text: &str) {
+        let words: Vec<&str> =
+            text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()).collect();
+        let value = words.join(" ").to_ascii_lowercase();
+        if value.len() >= SHORTEST {
+            self.0.push(value);
+        }
+    }
+
+    /// The message without any of them, in whatever letters, and also where it was cut off in the midst of one.
+    pub fn mask(&self, message: &str) -> String {
+        let masked = self.0.iter().fold(message.to_owned(), |message, value| without(&message, value));
+        match masked.strip_suffix('…').map(|cut| (cut, self.beginning_at_end(cut))) {
+            Some((cut, length)) if length >= SHORTEST => format!("{}{MASK}…", &cut[..cut.len() - length]),
+            _ => masked,
+        }
+    }
+
+    /// How much at the end of a text is the beginning of a value.
+    fn beginning_at_end(&self, text: &str) -> usize {
+        let text = text.to_ascii_lowercase();
+        let of = |value: &String| value.char_indices().map(|(at, _)| at).filter(|at| text.ends_with(&value[..*at])).max();
+        self.0.iter().filter_map(of).max().unwrap_or_default()
     }
 }
 
-/// The same value, with every value of a payer masked.
-pub fn without_payers(value: &Value) -> Value {
-    masked(value, false)
+/// The text without a value, which is in small letters.
+fn without(text: &str, value: &str) -> String {
+    let small = text.to_ascii_lowercase();
+    let (mut kept, mut at) = (String::with_capacity(text.len()), 0);
+    while let Some(found) = small[at..].find(value) {
+        let (from, to) = (at + found, at + found + value.len());
+        let joins = |char: Option<char>| char.is_some_and(char::is_alphanumeric);
+        let is_part_of_word = joins(small[..from].chars().next_back()) || joins(small[to..].chars().next());
+        // Ali is not in InvalidInput.
+        let is_it = value.len() >= LONG || !is_part_of_word;
+        kept.push_str(&text[at..from]);
+        kept.push_str(if is_it { MASK } else { &text[from..to] });
+        at = to;
+    }
+    kept.push_str(&text[at..]);
+    kept
 }
 
-fn masked(value: &Value, in_payer: bool) -> Value {
+/// The same value, with every value of a payer masked, and whatever else seems to be personal by its name or by an `@`.
+pub fn without_payers(value: &Value) -> Value {
+    masked(value, false, &|text| text.contains('@'))
+}
+
+/// The same, also without what may be the number of a card, for what nobody could read: anything may be anywhere in it.
+pub fn without_anything_personal(value: &Value) -> Value {
+    masked(value, false, &|text| text.contains('@') || is_card_number(text))
+}
+
+fn masked(value: &Value, in_payer: bool, is_private: &dyn Fn(&str) -> bool) -> Value {
     match value {
-        Value::Array(items) => items.iter().map(|item| masked(item, in_payer)).collect(),
+        Value::Array(items) => items.iter().map(|item| masked(item, in_payer, is_private)).collect(),
         Value::Object(members) => {
-            let masked = |(name, member): (&String, &Value)| (name.clone(), masked(member, in_payer || name == "payer"));
+            let masked = |(name, member): (&String, &Value)| {
+                // Even a name may be personal, where it is none of those that Buy with Prime knows.
+                let shown = if in_payer && !is_payer_member(name) { MASK } else { name };
+                (shown.to_owned(), masked(member, in_payer || is_personal(name), is_private))
+            };
             Value::Object(members.iter().map(masked).collect())
         }
-        _ if in_payer => "***".into(),
+        Value::Null => Value::Null,
+        Value::String(text) if is_private(text) => MASK.into(),
+        Value::Number(number) if is_private(&number.to_string()) => MASK.into(),
+        _ if in_payer => MASK.into(),
         _ => value.clone(),
     }
+}
+
+fn is_personal(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    PERSONAL.iter().any(|part| name.contains(part))
 }
 
 #[cfg(test)]
@@ -47,14 +130,46 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn sent() -> Value {
+        let address = json!({"name": "Jane Doe", "streetAddress": "12 Elm St,\n  Jane Doe", "countryCode": "US"});
+        let payer = json!({"id": "P-1", "billingAddress": address, "contact": {"contactNumber": 5551234}});
+        json!({"input": {"refunds": {"details": [{"paymentDetails": [{"id": "pt-1", "payer": payer}]}]}}})
+    }
+
     #[test]
     fn no_value_of_a_payer_survives_and_the_rest_does() {
-        let payer = json!({"id": "P-1", "billingAddress": {"name": "Jane Doe", "streetAddress": "12 Elm St, Jane Doe"}});
-        let sent = json!({"input": {"refunds": {"details": [{"paymentDetails": [{"id": "pt-1", "payer": payer}]}]}}});
-        let said = "streetAddress '12 Elm St, Jane Doe' of Jane Doe (P-1) is invalid for payment pt-1";
-        assert_eq!(mask_payers(said, &sent), "streetAddress '***' of *** (***) is invalid for payment pt-1");
-        let masked = json!({"id": "***", "billingAddress": {"name": "***", "streetAddress": "***"}});
+        let payers = Payers::of(Some(&sent()), []);
+        for (said, kept) in [
+            (
+                "streetAddress '12 Elm St, Jane Doe' of Jane Doe (P-1) is invalid for payment pt-1 in US",
+                "streetAddress '***' of *** (***) is invalid for payment pt-1 in US",
+            ),
+            ("P-12 and XP-1 and Invalid Jane Does", "P-12 and XP-1 and Invalid ***s"),
+            ("JANE DOE, jane doe: é", "***, ***: é"),
+            ("call 5551234", "call ***"),
+            ("the street is 12 Elm St, Ja…", "the street is ***…"),
+            ("a name is wrong: Jane D…", "a name is wrong: ***…"),
+            ("it ends there…", "it ends there…"),
+            ("nothing of it", "nothing of it"),
+        ] {
+            assert_eq!(payers.mask(said), kept);
+        }
+        assert_eq!(Payers::of(None, []).mask("Jane Doe"), "Jane Doe");
+    }
+
+    #[test]
+    fn what_is_shown_has_no_payer_and_nothing_that_seems_personal() {
+        let address = json!({"name": "***", "streetAddress": "***", "countryCode": "***"});
+        let masked = json!({"id": "***", "billingAddress": address, "contact": {"contactNumber": "***"}});
         let kept = json!({"input": {"refunds": {"details": [{"paymentDetails": [{"id": "pt-1", "payer": masked}]}]}}});
-        assert_eq!(without_payers(&sent), kept);
+        assert_eq!(without_payers(&sent()), kept);
+        let misplaced = json!({"order": {"id": "1001"}, "cardNumber": 4111, "note": "jane@example.com", "extensions": {"any": "thing"},
+            "Payer": ["Jane"], "state": null});
+        let kept = json!({"order": {"id": "1001"}, "cardNumber": "***", "note": "***", "extensions": {"***": "***"}, "Payer": ["***"],
+            "state": null});
+        assert_eq!(without_payers(&misplaced), kept);
+        let cards = json!({"type": "4111 1111 1111 1111", "id": 4111111111111111_u64, "order": "1001"});
+        assert_eq!(without_anything_personal(&cards), json!({"type": "***", "id": "***", "order": "1001"}));
+        assert_eq!(without_payers(&cards), cards);
     }
 }

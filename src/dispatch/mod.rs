@@ -21,6 +21,7 @@ pub mod mask;
 pub mod place;
 pub mod schedule;
 pub mod settling;
+pub mod spans;
 pub mod target;
 pub mod verdict;
 
@@ -158,6 +159,9 @@ impl Dispatcher {
         settling::report(&claims.finals, &self.outcomes);
         fail_point!("claim-reported");
         metrics::LANES_PARKED.add(&[], claims.parked as u64);
+        if !claims.lanes.is_empty() {
+            metrics::BATCH_SIZE.record(&["claim"], claims.lanes.len());
+        }
         metrics::TURNS.add(&["claim"], claims.lanes.len() as u64);
         if claims.looked_at == limit {
             self.wake.notify_one();

@@ -79,6 +79,7 @@ impl Settling {
             .map(|ended| (ended.settlement, ended.next.filter(|_| settler.is_some())))
             .map(|(settlement, place)| (Settlement { may_go_on: place.is_some(), ..settlement }, place))
             .unzip();
+        metrics::BATCH_SIZE.record(&["settle"], settlements.len());
         let go_on = self.write(&mut settlements).await;
         metrics::TURNS.add(&["hold"], go_on.len() as u64);
         if settlements.iter().any(|settlement| settlement.release == Release::Now && !go_on.contains(&settlement.claimed.id)) {
@@ -140,13 +141,38 @@ pub fn report(finals: &[FinalRow], outcomes: &Notify) {
             outcome = row.status.as_str(),
             code,
             attempts = row.attempts,
-            traceparent = row.traceparent,
+            trace_id = row.traceparent.as_deref().and_then(trace_id),
             "settled"
         );
+        super::spans::settled(row);
         metrics::OUTCOMES.add(&[row.entity.as_str(), row.status.as_str()], 1);
-        metrics::EVENT_TO_SETTLED.observe(row.age);
+        metrics::EVENT_TO_SETTLED.observe(&[], row.since_event());
+        metrics::RECEIVED_TO_SETTLED.observe(&[], row.since_intake());
     }
     if !finals.is_empty() {
         outcomes.notify_one();
+    }
+}
+
+/// The trace id of a W3C trace context: `00-TRACE-SPAN-FLAGS`.
+fn trace_id(traceparent: &str) -> Option<&str> {
+    let mut parts = traceparent.split('-');
+    let (version, id) = (parts.next()?, parts.next()?);
+    let is_hex = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let is_sound = version.len() == 2 && is_hex(version) && id.len() == 32 && is_hex(id) && id.bytes().any(|byte| byte != b'0');
+    is_sound.then_some(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::trace_id;
+
+    #[test]
+    fn a_trace_is_known_by_its_id() {
+        let id = "4bf92f3577b34da6a3ce929d0e0e4736";
+        assert_eq!(trace_id(&format!("00-{id}-00f067aa0ba902b7-01")), Some(id));
+        for none in ["", "00", "00-1-2-3", "jane@example.com", &format!("00-{}-00f067aa0ba902b7-01", "0".repeat(32))] {
+            assert_eq!(trace_id(none), None, "{none}");
+        }
     }
 }

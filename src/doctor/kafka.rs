@@ -30,7 +30,7 @@ type Complaint = (Option<Code>, String);
 
 impl ClientContext for Ear {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
-        tracing::debug!(?level, facility, "{text}");
+        tracing::debug!(severity = ?level, facility, "{text}");
     }
 
     fn error(&self, error: KafkaError, reason: &str) {

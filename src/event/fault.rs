@@ -137,13 +137,26 @@ impl Problem {
     }
 }
 
-/// A value as a message may show it: quoted, control characters escaped, clipped.
+/// A value as a message may show it: quoted, control characters escaped, clipped. Not shown is what seems to be an e-mail address
+/// or the number of a card: somebody put it into the wrong member.
 pub(super) fn clip(text: &str) -> String {
     const SHOWN: usize = 48;
+    if text.contains('@') || is_card_number(text) {
+        return "***".to_owned();
+    }
     match text.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("{:?}…", &text[..end]),
         None => format!("{text:?}"),
     }
+}
+
+/// Whether it may be the number of a card: 13 to 19 digits, perhaps in groups, whose check digit is right.
+pub fn is_card_number(text: &str) -> bool {
+    let digits: Vec<u32> = text.chars().filter_map(|char| char.to_digit(10)).collect();
+    let doubled = |(n, digit): (usize, &u32)| if n % 2 == 1 { digit * 2 - if *digit > 4 { 9 } else { 0 } } else { *digit };
+    text.chars().all(|char| char.is_ascii_digit() || char == ' ' || char == '-')
+        && (13..=19).contains(&digits.len())
+        && digits.iter().rev().enumerate().map(doubled).sum::<u32>() % 10 == 0
 }
 
 #[cfg(test)]
@@ -161,6 +174,12 @@ mod tests {
     #[test]
     fn shown_values_are_clipped_and_escaped() {
         assert_eq!(clip("a\0\"b"), r#""a\0\"b""#);
+        for hidden in ["jane@example.com", "4111111111111111", "4111 1111 1111 1111", " 5555-5555-5555-4444"] {
+            assert_eq!(clip(hidden), "***");
+        }
+        for shown in ["4111111111111112", "411111111111", "1001", "-"] {
+            assert_eq!(clip(shown), format!("{shown:?}"));
+        }
         assert_eq!(clip(&"é".repeat(49)), format!("\"{}\"…", "é".repeat(48)));
     }
 }

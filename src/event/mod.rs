@@ -24,9 +24,10 @@ pub(crate) mod vocabulary;
 
 pub use alias_row::{AliasKind, AliasRow};
 pub use envelope::{DEFAULT_TARGET, Envelope, Identity, Kind};
-pub use fault::{Fault, FaultCode, PartialEnvelope};
+pub use fault::{Fault, FaultCode, PartialEnvelope, is_card_number};
 pub use money::{Currency, Money, MoneyError};
 pub use order::{Discount, ExecutionState, LinkDestination, OrderLine, OrderLink, OrderPackage, OrderSnapshot};
+pub use path::is_payer_member;
 pub use payment::{Payment, PaymentMethod, PaymentState};
 pub use record::{MAX_VALUE_BYTES, RawRecord, Reading, read, read_alias_data, read_structured};
 pub use reference::{Alias, Line, Reference};
@@ -84,6 +85,17 @@ impl Data {
             Data::Order(snapshot) => snapshot.order.clone(),
             Data::Alias(row) => row.order(),
         }
+    }
+
+    /// The payers of all payments in it: personal data.
+    pub fn payers(&self) -> impl Iterator<Item = &serde_json::Value> {
+        let (payments, lines) = match self {
+            Data::Refund(snapshot) => (&snapshot.payments, &None),
+            Data::Order(snapshot) => (&snapshot.payments, &snapshot.lines),
+            Data::Return(_) | Data::Shipment(_) | Data::Alias(_) => (&None, &None),
+        };
+        let of_lines = lines.iter().flatten().filter_map(|line: &OrderLine| line.payments.as_ref());
+        payments.iter().chain(of_lines).flatten().filter_map(|payment: &Payment| payment.payer.as_ref())
     }
 
     /// The producer's version of the thing, where it gave one.

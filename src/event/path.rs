@@ -19,6 +19,11 @@ const PAYER_MEMBERS: [&str; 13] = [
     "email",
 ];
 
+/// Whether it is the name of a member of `payer`, and so no personal data.
+pub fn is_payer_member(name: &str) -> bool {
+    PAYER_MEMBERS.contains(&name)
+}
+
 /// The longest member name that is shown.
 const LONGEST_NAME: usize = 256;
 

@@ -4,7 +4,7 @@
 //! binding's asynchronous commit would never give its answer: rust-rdkafka issue 856.)
 
 use super::group::Group;
-use super::lag;
+use super::lag::Lag;
 use super::offsets::Slot;
 use super::status::Status;
 use fail::fail_point;
@@ -34,6 +34,7 @@ impl Committer {
         let consumer = Arc::clone(consumer);
         let work = move || {
             let mut next_lag = Instant::now() + LAG_EVERY;
+            let mut lag = Lag::default();
             loop {
                 match asked.recv_timeout(next_lag.saturating_duration_since(Instant::now())) {
                     Ok(due) => {
@@ -44,7 +45,7 @@ impl Committer {
                     Err(RecvTimeoutError::Disconnected) => return,
                 }
                 if Instant::now() >= next_lag {
-                    lag::show(&consumer, &topics, &status);
+                    lag.show(&consumer, &topics, &status);
                     next_lag = Instant::now() + LAG_EVERY;
                 }
             }

@@ -1,37 +1,72 @@
-//! How many records are still to be read: of the partitions that are owned, asked of the brokers themselves.
+//! How many records are still to be read, and how old they are: of the partitions that are owned, asked of the brokers themselves.
 //!
 //! librdkafka's own statistics stand still while partitions are paused, which is when the lag is of most interest.
 
+use super::age::Ages;
 use super::group::Group;
 use super::offsets::Slot;
 use super::status::Status;
 use crate::ops::metrics;
+use chrono::Utc;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaResult;
 use rdkafka::{Offset, TopicPartitionList};
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 /// How long one question may take.
 const QUESTION: Duration = Duration::from_secs(1);
 
 type Places = BTreeMap<Slot, i64>;
 
-/// Measures and shows the lag of every topic: 0 where none of its partitions is ours. Where a broker does not answer, the last one
-/// stays.
-pub(super) fn show(consumer: &BaseConsumer<Group>, topics: &[String], status: &Status) {
-    let lag = match measure(consumer) {
-        Ok(lag) => by_topic(topics.len(), lag),
-        Err(error) => return tracing::debug!("the lag could not be asked: {error}"),
-    };
-    let mut snapshot = status.lock();
-    for (topic, records) in topics.iter().zip(lag) {
-        metrics::LAG_RECORDS.set(&[topic], records as f64);
-        snapshot.lag.insert(topic.clone(), records);
+/// How far an owned partition is behind.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Behind {
+    slot: Slot,
+    /// Where reading goes on.
+    at: i64,
+    /// Where the log ends.
+    end: i64,
+    /// How old the last record was that was read of it.
+    read_age: Option<Duration>,
+}
+
+/// Measures and shows the lag.
+#[derive(Debug, Default)]
+pub(super) struct Lag(Ages);
+
+impl Lag {
+    /// Measures and shows the lag of every topic: 0 where none of its partitions is ours. Where a broker does not answer, the last
+    /// one stays.
+    pub(super) fn show(&mut self, consumer: &BaseConsumer<Group>, topics: &[String], status: &Status) {
+        let behind = match measure(consumer) {
+            Ok(behind) => behind,
+            Err(error) => return tracing::debug!("the lag could not be asked: {error}"),
+        };
+        let sums = self.by_topic(topics.len(), &behind, Instant::now());
+        let mut snapshot = status.lock();
+        for (topic, (records, age)) in topics.iter().zip(sums) {
+            metrics::LAG_RECORDS.set(&[topic], records as f64);
+            metrics::LAG_SECONDS.set(&[topic], age.as_secs_f64());
+            snapshot.lag.insert(topic.clone(), records);
+        }
+    }
+
+    /// The records that are not read yet, and the age of the oldest, of each topic.
+    fn by_topic(&mut self, topics: usize, behind: &[Behind], now: Instant) -> Vec<(u64, Duration)> {
+        let owned: BTreeSet<Slot> = behind.iter().map(|behind| behind.slot).collect();
+        self.0.retain(|slot| owned.contains(slot));
+        let mut sums = vec![(0, Duration::ZERO); topics];
+        for Behind { slot, at, end, read_age } in behind {
+            let (records, oldest) = &mut sums[slot.topic];
+            *records += u64::try_from(end - at).unwrap_or(0);
+            *oldest = self.0.observe(*slot, (*at, *end), *read_age, now).max(*oldest);
+        }
+        sums
     }
 }
 
-fn measure(consumer: &BaseConsumer<Group>) -> KafkaResult<Vec<(Slot, u64)>> {
+fn measure(consumer: &BaseConsumer<Group>) -> KafkaResult<Vec<Behind>> {
     let group = consumer.context();
     let (owned, mut at): (Vec<Slot>, Places) = {
         let offsets = &group.lock().offsets;
@@ -54,7 +89,12 @@ fn measure(consumer: &BaseConsumer<Group>) -> KafkaResult<Vec<(Slot, u64)>> {
         at.extend(places(group, &consumer.offsets_for_times(list(new, Offset::Beginning)?, QUESTION)?));
     }
     let ends = places(group, &consumer.offsets_for_times(list(&owned, Offset::End)?, QUESTION)?);
-    Ok(behind(&ends, &at))
+    let now = Utc::now().timestamp_millis();
+    let offsets = &group.lock().offsets;
+    let read_age = |slot| offsets.written_at(slot).map(|at| Duration::from_millis(u64::try_from(now - at).unwrap_or(0)));
+    let behind =
+        |(slot, end): (&Slot, &i64)| at.get(slot).map(|at| Behind { slot: *slot, at: *at, end: *end, read_age: read_age(*slot) });
+    Ok(ends.iter().filter_map(behind).collect())
 }
 
 fn places(group: &Group, list: &TopicPartitionList) -> Places {
@@ -67,26 +107,20 @@ fn places(group: &Group, list: &TopicPartitionList) -> Places {
     known.collect()
 }
 
-fn behind(ends: &Places, at: &Places) -> Vec<(Slot, u64)> {
-    let lag = |(slot, end): (&Slot, &i64)| Some((*slot, u64::try_from(end - at.get(slot)?).unwrap_or(0)));
-    ends.iter().filter_map(lag).collect()
-}
-
-fn by_topic(topics: usize, lag: Vec<(Slot, u64)>) -> Vec<u64> {
-    let mut sums = vec![0; topics];
-    lag.into_iter().for_each(|(slot, records)| sums[slot.topic] += records);
-    sums
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn lag_is_summed_by_topic_and_never_negative() {
-        let slot = |topic, partition| Slot { topic, partition };
-        let ends = [(slot(0, 0), 50), (slot(0, 1), 50), (slot(1, 0), 7), (slot(1, 1), 9)].into();
-        let at = [(slot(0, 0), 20), (slot(0, 1), 5), (slot(1, 0), 8)].into();
-        assert_eq!(by_topic(3, behind(&ends, &at)), [30 + 45, 0, 0]);
+        let behind = |topic, partition, at, end| Behind { slot: Slot { topic, partition }, at, end, read_age: None };
+        let (mut lag, now) = (Lag::default(), Instant::now());
+        let partitions = [behind(0, 0, 20, 50), behind(0, 1, 5, 50), behind(1, 0, 8, 7)];
+        lag.by_topic(3, &partitions, now);
+        let later = lag.by_topic(3, &partitions, now + Duration::from_secs(9));
+        assert_eq!(later, [(30 + 45, Duration::from_secs(9)), (0, Duration::ZERO), (0, Duration::ZERO)]);
+        // A partition that went and came back is looked at anew.
+        lag.by_topic(3, &[], now + Duration::from_secs(10));
+        assert_eq!(lag.by_topic(3, &partitions[..1], now + Duration::from_secs(20))[0], (30, Duration::ZERO));
     }
 }

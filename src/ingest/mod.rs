@@ -15,6 +15,7 @@
 //!
 //! It knows nothing of lanes, of SQL or of Buy with Prime.
 
+mod age;
 mod batch;
 mod commit;
 mod flow;

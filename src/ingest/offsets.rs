@@ -33,6 +33,8 @@ struct Mark {
     asked: Option<i64>,
     /// Up to here Kafka has confirmed it.
     committed: Option<i64>,
+    /// When the last record that was read was written, in milliseconds since 1970.
+    written_at: Option<i64>,
 }
 
 /// The partitions that are owned, and how far each has come.
@@ -46,7 +48,7 @@ impl Offsets {
     /// The partition is ours from now on, or its log begins anew: nothing that was reported before counts.
     pub fn assign(&mut self, slot: Slot) {
         self.epochs += 1;
-        self.owned.insert(slot, Mark { epoch: self.epochs, durable: None, asked: None, committed: None });
+        self.owned.insert(slot, Mark { epoch: self.epochs, durable: None, asked: None, committed: None, written_at: None });
     }
 
     /// The partition is not ours any more.
@@ -69,6 +71,18 @@ impl Offsets {
     /// A record was read. None where its partition is not ours.
     pub fn read(&self, slot: Slot, offset: i64) -> Option<Position> {
         self.owned.get(&slot).map(|mark| Position { slot, next: offset + 1, epoch: mark.epoch })
+    }
+
+    /// The record that was read was written at this moment.
+    pub fn written(&mut self, slot: Slot, millis: i64) {
+        if let Some(mark) = self.owned.get_mut(&slot) {
+            mark.written_at = Some(millis);
+        }
+    }
+
+    /// When the last record was written that was read since the partition is ours.
+    pub fn written_at(&self, slot: Slot) -> Option<i64> {
+        self.owned.get(&slot).and_then(|mark| mark.written_at)
     }
 
     /// All up to here is durable.

@@ -43,7 +43,10 @@ impl Reader {
         if self.paused[slot.topic] == Some(PausedBy::Unreadable) {
             return false;
         }
-        let Some(position) = group.lock().offsets.read(slot, message.offset()) else { return false };
+        let mut shared = group.lock();
+        let Some(position) = shared.offsets.read(slot, message.offset()) else { return false };
+        message.timestamp().to_millis().into_iter().for_each(|millis| shared.offsets.written(slot, millis));
+        drop(shared);
         let (record, bytes) = record::read(message);
         if self.poison[slot.topic].observe(matches!(record.content, Content::Fault { .. })) {
             self.stop(slot.topic, &record.place);

@@ -116,7 +116,7 @@ impl Ledger {
     ) -> Result<Claims, Failed> {
         let began = Instant::now();
         fail_point!("claim-begins");
-        let mut connection = self.pool.acquire().await?;
+        let mut connection = self.connection("claim").await?;
         fail_point!("claim-connected");
         let mut transaction = connection.begin().await?;
         fail_point!("claim-begun");

@@ -1,11 +1,13 @@
 //! The pool, and the schema that it must find.
 
+use crate::ops::metrics;
 use secrecy::{ExposeSecret, SecretString};
-use sqlx::Connection;
 use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use sqlx::{Connection, Postgres};
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The forward-only migrations, compiled in.
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
@@ -114,6 +116,14 @@ impl Ledger {
             .idle_timeout(Duration::from_secs(300))
             .connect_lazy_with(options);
         Ok(Ledger { pool })
+    }
+
+    /// A connection for a step of the hot path, and for how long it was waited for.
+    pub(super) async fn connection(&self, step: &str) -> Result<PoolConnection<Postgres>, sqlx::Error> {
+        let began = Instant::now();
+        let connection = self.pool.acquire().await;
+        metrics::CONNECTION_WAIT.observe(&[step], began.elapsed());
+        connection
     }
 
     /// Applies pending migrations, one program at a time.

@@ -1,9 +1,9 @@
 //! Events end: their rows go, or stay to be retried; each has its outcome and is counted.
 
-use super::LedgerError;
 use super::codec::{json_text, kind_code, state};
 use super::save::{OutcomeRow, Tally, record_outcomes};
 use super::write::{Ended, Written};
+use super::{LedgerError, Place};
 use crate::event::AliasKind;
 use crate::outcome::{self, Final};
 use crate::plan::outcome::{Reason, Status};
@@ -26,14 +26,32 @@ pub struct FinalRow {
     pub entity: AliasKind,
     /// Its trace context.
     pub traceparent: Option<String>,
-    /// From intake to now.
-    pub age: Duration,
+    /// Where its record stands on Kafka.
+    pub place: Place,
+    /// When the producer says it happened.
+    pub event_time: DateTime<Utc>,
+    /// When it was taken in.
+    pub received_at: DateTime<Utc>,
+    /// When it became final.
+    pub settled_at: DateTime<Utc>,
     /// Who it is, for the log.
     pub identity: crate::event::Identity,
     /// The id in its reference to its order.
     pub order: String,
     /// Mutations sent for it.
     pub attempts: u32,
+}
+
+impl FinalRow {
+    /// From when it happened to now, by the producer's clock and ours.
+    pub fn since_event(&self) -> Duration {
+        (self.settled_at - self.event_time).to_std().unwrap_or_default()
+    }
+
+    /// From its intake to now.
+    pub fn since_intake(&self) -> Duration {
+        (self.settled_at - self.received_at).to_std().unwrap_or_default()
+    }
 }
 
 /// Ends events: the dead stay to be retried, the others leave; each has its outcome and is counted.
@@ -99,7 +117,10 @@ fn final_row(ended: &Ended, now: DateTime<Utc>) -> FinalRow {
         reason: ended.settled.reason.clone(),
         entity: outcome::entity(event).0,
         traceparent: event.envelope.traceparent.clone(),
-        age: (now - ended.record.received_at).to_std().unwrap_or_default(),
+        place: ended.record.place.clone(),
+        event_time: event.envelope.time,
+        received_at: ended.record.received_at,
+        settled_at: now,
         identity: event.envelope.identity.clone(),
         order: event.data.order().id().to_owned(),
         attempts: ended.settled.live.progress.attempts,

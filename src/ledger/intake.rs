@@ -18,7 +18,6 @@ use chrono::{DateTime, Utc};
 use fail::fail_point;
 use sqlx::{Connection, PgConnection};
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 use uuid::Uuid;
 
 /// How often a batch is tried again because lanes were merged under it.
@@ -46,7 +45,7 @@ impl Ledger {
         in_time(async {
             for _ in 0..RESTARTS {
                 fail_point!("intake-begins");
-                let mut connection = self.pool.acquire().await?;
+                let mut connection = self.connection("intake").await?;
                 fail_point!("intake-connected");
                 let mut transaction = connection.begin().await?;
                 fail_point!("intake-begun");
@@ -227,11 +226,11 @@ async fn insert_work(
         match (unknown, &event.event.data) {
             (None, Data::Alias(_)) => {
                 let reason = Reason::new(Class::Nothing, "ALIAS_STORED", "the row is in the alias table");
-                finals.push(final_row(event.event, Status::NothingToSend, &reason));
+                finals.push(final_row(event, Status::NothingToSend, &reason, now));
                 outcomes.push(outcome_row(event, lane, no, Status::NothingToSend, reason, now));
             }
             (Some(reason), _) => {
-                finals.push(final_row(event.event, Status::Dead, &reason));
+                finals.push(final_row(event, Status::Dead, &reason, now));
                 outcomes.push(outcome_row(event, lane, no, Status::Dead, reason.clone(), now));
                 work.push((lane, no, event, Some(reason)));
             }
@@ -292,14 +291,18 @@ async fn write_work(db: &mut PgConnection, work: &[(i64, i64, &Fresh<'_>, Option
     Ok(())
 }
 
-fn final_row(event: &Event, status: Status, reason: &Reason) -> FinalRow {
+fn final_row(fresh: &Fresh, status: Status, reason: &Reason, now: DateTime<Utc>) -> FinalRow {
+    let event = fresh.event;
     FinalRow {
         kind: event.envelope.kind,
         status,
         reason: Some(reason.clone()),
         entity: outcome::entity(event).0,
         traceparent: event.envelope.traceparent.clone(),
-        age: Duration::ZERO,
+        place: fresh.place.clone(),
+        event_time: event.envelope.time,
+        received_at: now,
+        settled_at: now,
         identity: event.envelope.identity.clone(),
         order: event.data.order().id().to_owned(),
         attempts: 0,

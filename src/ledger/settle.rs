@@ -89,7 +89,7 @@ impl Ledger {
         in_time(async {
             let began = Instant::now();
             fail_point!("settle-begins");
-            let mut connection = self.pool.acquire().await?;
+            let mut connection = self.connection("settle").await?;
             fail_point!("settle-connected");
             let mut transaction = connection.begin().await?;
             fail_point!("settle-begun");

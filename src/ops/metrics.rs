@@ -43,8 +43,8 @@ impl Metric {
         Self { name, kind: Kind::Gauge, labels, help }
     }
 
-    const fn histogram(name: &'static str, buckets: &'static [f64], help: &'static str) -> Self {
-        Self { name, kind: Kind::Histogram(buckets), labels: &[], help }
+    const fn histogram(name: &'static str, labels: &'static [&'static str], buckets: &'static [f64], help: &'static str) -> Self {
+        Self { name, kind: Kind::Histogram(buckets), labels, help }
     }
 
     /// Adds to a counter.
@@ -66,15 +66,18 @@ impl Metric {
     }
 
     /// Records a duration in a histogram.
-    pub fn observe(&self, duration: std::time::Duration) {
-        debug_assert!(matches!(self.kind, Kind::Histogram(_)), "{}", self.name);
-        metrics::histogram!(self.name).record(duration.as_secs_f64());
+    pub fn observe(&self, labels: LabelValues<'_>, duration: std::time::Duration) {
+        self.of(labels).record(duration.as_secs_f64());
     }
 
     /// Records a size in a histogram.
-    pub fn record(&self, size: usize) {
+    pub fn record(&self, labels: LabelValues<'_>, size: usize) {
+        self.of(labels).record(size as f64);
+    }
+
+    fn of(&self, labels: LabelValues<'_>) -> metrics::Histogram {
         debug_assert!(matches!(self.kind, Kind::Histogram(_)), "{}", self.name);
-        metrics::histogram!(self.name).record(size as f64);
+        metrics::histogram!(self.name, self.labels(labels))
     }
 
     fn labels(&self, values: LabelValues<'_>) -> Vec<metrics::Label> {
@@ -91,8 +94,9 @@ impl Metric {
     }
 }
 
-/// From 5 ms to an hour: what an event may take.
-const LONG: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 1800.0, 3600.0];
+/// From 5 ms to a day: what an event may take.
+const LONG: &[f64] =
+    &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 21_600.0, 86_400.0];
 /// From 5 ms to 30 s: what one request may take.
 const SHORT: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
@@ -101,8 +105,8 @@ const SIZES: &[f64] = &[1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 10
 
 /// Makes the constants and their list, so that none is forgotten in it.
 macro_rules! metrics_list {
-    ($($(#[$doc:meta])* $constant:ident = $kind:ident($name:literal, $labels:expr, $help:literal);)+) => {
-        $($(#[$doc])* pub const $constant: Metric = Metric::$kind(concat!("bwp_sync_", $name), $labels, $help);)+
+    ($($(#[$doc:meta])* $constant:ident = $kind:ident($name:literal, $labels:expr $(, $buckets:ident)?, $help:literal);)+) => {
+        $($(#[$doc])* pub const $constant: Metric = Metric::$kind(concat!("bwp_sync_", $name), $labels, $($buckets,)? $help);)+
         /// Every metric there is.
         pub const ALL: &[Metric] = &[$($constant),+];
     };
@@ -121,6 +125,8 @@ metrics_list! {
     INGEST_PAUSED = gauge("ingest_paused", &["topic"], "1 while a topic is paused because too many of its records cannot be read, or by an operator");
     /// Records not read yet.
     LAG_RECORDS = gauge("lag_records", &["topic"], "Records of this replica's partitions that are not read yet, by topic");
+    /// How old what is not read yet is.
+    LAG_SECONDS = gauge("lag_seconds", &["topic"], "For how long the oldest record of this replica's partitions that is not read yet has been there, by topic; 0 where all is read");
     /// Final outcomes.
     OUTCOMES = counter("outcomes_total", &["kind", "status"], "Final outcomes of events, by kind of thing and status");
     /// Events without a final outcome.
@@ -129,14 +135,18 @@ metrics_list! {
     WAITING = gauge("waiting", &["kind"], "Events of the whole ledger that wait for a name, by the kind of thing that it names; one that waits for several kinds is counted in each; the same on every replica");
     /// Who will give up first.
     WAITING_OLDEST = gauge("waiting_oldest_seconds", &[], "For how long the oldest of the waiting events has waited, of waiting.give_up_after; 0 where none waits");
+    /// When it gives up.
+    WAITING_LIMIT = gauge("waiting_limit_seconds", &[], "How long an event may wait for a name: waiting.give_up_after");
     /// Names that came to stand for something else.
     ALIAS_CHANGES = counter("alias_changes_total", &[], "Rows of the whole alias table that took the place of one that said something else, from any source; the same on every replica");
     /// How old the oldest of it is.
     BACKLOG_OLDEST = gauge("backlog_oldest_seconds", &["state"], "Age of the oldest event of a state, from its intake; of queued ones: for how long the first order in line has been due; 0 where there is none");
-    /// Records that went into the ledger together.
-    BATCH_RECORDS = histogram("batch_records", SIZES, "Records that one transaction made durable in the ledger");
+    /// What goes to the ledger together.
+    BATCH_SIZE = histogram("batch_size", &["step"], SIZES, "What one transaction of the ledger took: records of an intake, orders of a claim, answers of a settle");
     /// The pool.
     CONNECTIONS = gauge("database_connections", &["use"], "Connections to Postgres that this replica holds: in use, or idle");
+    /// How scarce they are.
+    CONNECTION_WAIT = histogram("database_wait_seconds", &["step"], SHORT, "Time that an intake, a claim or a settle waited for a connection to Postgres");
     /// The accounting identity.
     IMBALANCE = gauge("imbalance", &[], "Records read, less all that the ledger can account for; anything but 0 is an error of the program");
     /// The same, kind by kind.
@@ -159,26 +169,34 @@ metrics_list! {
     REPLICAS = gauge("replicas", &[], "Replicas that live, as this one sees it");
     /// This replica's part of the rate.
     RATE_SHARE = gauge("rate_share", &["target"], "Requests a second that this replica may make of a target's rate; 0 where there is no limit");
-    /// From an event's time of intake to its final outcome.
-    EVENT_TO_SETTLED = histogram("event_to_settled_seconds", LONG, "Time from the intake of an event to its final outcome");
+    /// From when it happened to its final outcome.
+    EVENT_TO_SETTLED = histogram("event_to_settled_seconds", &[], LONG, "Time from an event's own `time`, by its producer's clock, to its final outcome");
+    /// From its intake to its final outcome.
+    RECEIVED_TO_SETTLED = histogram("received_to_settled_seconds", &[], LONG, "Time from the intake of an event to its final outcome");
     /// One request.
-    CALL_SECONDS = histogram("call_seconds", SHORT, "Time of one request to Buy with Prime, until its answer is read");
+    CALL_SECONDS = histogram("call_seconds", &["target", "operation"], SHORT, "Time of one request to Buy with Prime, until its answer is read");
     /// Writes that came too late.
     STALE_SETTLES = counter("stale_settles_total", &[], "Results thrown away because the order had been handed to another holder meanwhile");
     /// The brake.
     BREAKER_OPEN = gauge("breaker_open", &["target"], "1 while nothing is sent to a target because its credentials or service fail");
     /// An operator's stop.
     TARGET_PAUSED = gauge("target_paused", &["target"], "1 while nothing is sent to a target because an operator paused it");
+    /// The wish of an answer.
+    RETRY_AFTER = gauge("retry_after_seconds", &["target"], "For how long a target is still left alone because it asked for that; 0 where it did not");
     /// Token requests.
-    TOKEN_REFRESHES = counter("token_refreshes_total", &["result"], "Requests for a token, by result");
+    TOKEN_REFRESHES = counter("token_refreshes_total", &["result"], "Requests for a token, by result; rejected: one was issued, and the API refused it");
     /// How old the token is.
     TOKEN_AGE = gauge("token_age_seconds", &["target"], "Age of the token that a target is called with; -1 while there is none");
     /// Orders worked on now.
-    IN_FLIGHT = gauge("in_flight", &[], "Orders that this replica is working on now");
+    IN_FLIGHT = gauge("in_flight", &["target"], "Orders of a target that this replica is working on now");
     /// Orders that may be worked on at once.
-    IN_FLIGHT_LIMIT = gauge("in_flight_limit", &[], "Orders that this replica may work on at once, as it has found out");
+    IN_FLIGHT_LIMIT = gauge("in_flight_limit", &["target"], "Orders of a target that this replica may work on at once, as it has found out");
     /// Records written to Kafka.
     PUBLISHED = counter("published_total", &["topic"], "Outcomes and dead letters that the broker has confirmed, by topic");
+    /// What was forgotten.
+    RETENTION_ROWS = counter("retention_rows_total", &[], "Rows of the ledger that retention deleted; whole days of the history are dropped beside them");
+    /// Whether retention keeps pace.
+    RETENTION_BEHIND = gauge("retention_behind", &[], "1 while there is more to forget than has been forgotten, or while forgetting fails");
     /// Which program this is.
     BUILD_INFO = gauge("build_info", &["version", "commit"], "Always 1; which program this is");
 }
@@ -202,7 +220,11 @@ pub const CONNECTION_USES: [&str; 2] = ["busy", "idle"];
 /// The values of `by`.
 pub const TURN_REASONS: [&str; 2] = ["claim", "hold"];
 /// The values of `result`.
-pub const TOKEN_RESULTS: [&str; 2] = ["ok", "error"];
+pub const TOKEN_RESULTS: [&str; 3] = ["ok", "error", "rejected"];
+/// The values of `step`.
+pub const STEPS: [&str; 3] = ["intake", "claim", "settle"];
+/// The values of `operation`.
+pub const OPERATIONS: [&str; 3] = ["updateOrder", "updateOrderPackageInformation", "order"];
 
 /// CPU, memory and file handles of this process, as the system says, under the customary names with our prefix.
 pub fn process() -> &'static metrics_process::Collector {
@@ -270,20 +292,22 @@ pub fn start_at_zero(known: &KnownLabels<'_>) {
     known.written_topics.iter().for_each(|topic| PUBLISHED.add(&[topic], 0));
     known.verdicts.iter().for_each(|verdict| ATTEMPTS.add(&[verdict], 0));
     known.verdicts.iter().for_each(|verdict| READS.add(&[verdict], 0));
-    known.targets.iter().for_each(|target| BREAKER_OPEN.set(&[target], 0.0));
-    known.targets.iter().for_each(|target| TARGET_PAUSED.set(&[target], 0.0));
+    for target in &known.targets {
+        [&BREAKER_OPEN, &TARGET_PAUSED, &RETRY_AFTER, &IN_FLIGHT].iter().for_each(|gauge| gauge.set(&[target], 0.0));
+        OPERATIONS.iter().for_each(|operation| drop(CALL_SECONDS.of(&[target, operation])));
+    }
     TURN_REASONS.iter().for_each(|by| TURNS.add(&[by], 0));
     TOKEN_RESULTS.iter().for_each(|result| TOKEN_REFRESHES.add(&[result], 0));
     for kind in KINDS {
         STATUSES.iter().for_each(|status| OUTCOMES.add(&[kind, status], 0));
     }
-    for counter in [&TOMBSTONES, &DUPLICATES, &STALE_SETTLES, &LANES_PARKED, &ALIAS_CHANGES] {
+    for counter in [&TOMBSTONES, &DUPLICATES, &STALE_SETTLES, &LANES_PARKED, &ALIAS_CHANGES, &RETENTION_ROWS] {
         counter.add(&[], 0);
     }
-    IN_FLIGHT.set(&[], 0.0);
-    for histogram in [&EVENT_TO_SETTLED, &CALL_SECONDS, &BATCH_RECORDS] {
-        drop(metrics::histogram!(histogram.name));
+    for step in STEPS {
+        [&BATCH_SIZE, &CONNECTION_WAIT].iter().for_each(|histogram| drop(histogram.of(&[step])));
     }
+    [&EVENT_TO_SETTLED, &RECEIVED_TO_SETTLED].iter().for_each(|histogram| drop(histogram.of(&[])));
 }
 
 #[cfg(test)]
@@ -305,7 +329,7 @@ mod tests {
         for metric in ALL {
             assert!(metric.name.starts_with("bwp_sync_") && metric.help.len() > 10, "{}", metric.name);
             assert_eq!(metric.name.ends_with("_total"), metric.kind == Kind::Counter, "{}", metric.name);
-            let is_sized = ["_seconds", "_records"].iter().any(|unit| metric.name.ends_with(unit));
+            let is_sized = ["_seconds", "_size"].iter().any(|unit| metric.name.ends_with(unit));
             assert!(is_sized || !matches!(metric.kind, Kind::Histogram(_)), "{}", metric.name);
             for label in metric.labels {
                 assert!(!["order", "event", "alias", "id"].contains(label), "{}", metric.name);
@@ -325,7 +349,7 @@ mod tests {
                 verdicts: vec!["delivered"],
                 targets: vec!["default"],
             });
-            EVENT_TO_SETTLED.observe(Duration::from_millis(30));
+            EVENT_TO_SETTLED.observe(&[], Duration::from_millis(30));
             RECORDS_READ.add(&["oms.returns"], 3);
             BACKLOG.set(&["waiting"], 2.0);
         });
@@ -340,7 +364,7 @@ mod tests {
             "bwp_sync_event_to_settled_seconds_bucket{le=\"0.025\"} 0",
             "bwp_sync_event_to_settled_seconds_bucket{le=\"0.05\"} 1",
             "bwp_sync_event_to_settled_seconds_bucket{le=\"3600\"} 1",
-            "bwp_sync_call_seconds_count 0",
+            "bwp_sync_call_seconds_count{target=\"default\",operation=\"order\"} 0",
             "# TYPE bwp_sync_call_seconds histogram",
             "# TYPE bwp_sync_breaker_open gauge",
             "# HELP bwp_sync_duplicates_total Records whose event had been read before",

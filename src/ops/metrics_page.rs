@@ -11,8 +11,9 @@ const HEAD: &str = "# Metrics
 `/metrics` on the ops port, in Prometheus text. Durations are in seconds, sizes in bytes or records. No label names an order, an event or an
 alias. This page is written by `UPDATE_DOCS=1 cargo test metrics` from `src/ops/metrics.rs`; a test sees that it is true.
 
-Values that are the same on every replica, since they are the whole ledger's, are not to be added up: `backlog`, `backlog_oldest_seconds`,
-`imbalance`, `imbalance_by_kind`, `invariant_violations`, `parked_lanes`, `replicas`, `target_paused`.
+Values that are the same on every replica, since they are the whole ledger's, are not to be added up: `alias_changes_total`, `backlog`,
+`backlog_oldest_seconds`, `imbalance`, `imbalance_by_kind`, `invariant_violations`, `parked_lanes`, `replicas`, `target_paused`, `waiting`,
+`waiting_oldest_seconds`.
 
 | name | kind | labels | meaning |
 |---|---|---|---|
@@ -35,6 +36,8 @@ fn values(metric: &Metric, label: &str) -> String {
         ("state", "bwp_sync_backlog_oldest_seconds") => words(&STATES[..3]),
         ("state", _) => words(&STATES),
         ("by", _) => words(&TURN_REASONS),
+        ("step", _) => words(&STEPS),
+        ("operation", _) => words(&OPERATIONS),
         ("result", _) => words(&TOKEN_RESULTS),
         ("use", _) => words(&CONNECTION_USES),
         ("verdict", _) => words(&Verdict::ALL.map(Verdict::name)),
@@ -59,6 +62,11 @@ fn markdown() -> String {
         writeln!(page, "| `{}` | {kind} | {} | {} |", metric.name, labels.join("; "), metric.help).unwrap();
     }
     page + TAIL
+}
+
+#[test]
+fn every_operation_has_its_label() {
+    assert_eq!(OPERATIONS, crate::prime::documents::Operation::ALL.map(|operation| operation.name()));
 }
 
 /// `UPDATE_DOCS=1 cargo test metrics` writes the page.

@@ -6,3 +6,4 @@ pub mod lifecycle;
 pub mod logging;
 pub mod metrics;
 pub mod state;
+pub mod traces;

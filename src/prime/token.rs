@@ -20,6 +20,7 @@ use thiserror::Error;
 use tokio::{sync::watch, time::Instant};
 
 use super::grant::{self, Credentials, Denied, Granted};
+use crate::ops::metrics;
 
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
 
@@ -154,6 +155,7 @@ impl TokenCache {
         let mut state = self.lock();
         if state.held.as_ref().is_some_and(|held| held.bearer.generation == generation) {
             state.held = None;
+            metrics::TOKEN_REFRESHES.add(&["rejected"], 1);
             state.rejections = state.rejections.saturating_add(1);
             if let Some(earlier) = state.rejections.checked_sub(2) {
                 state.close(delay(earlier), TokenFailure::Rejected);
@@ -198,6 +200,7 @@ impl TokenCache {
         tokio::spawn(async move {
             let started = Instant::now();
             let result = (cache.ask)().await;
+            metrics::TOKEN_REFRESHES.add(&[if result.is_ok() { "ok" } else { "error" }], 1);
             let landed = cache.lock().land(started, result);
             fail_point!("token-landed");
             land.send_replace(Some(landed));

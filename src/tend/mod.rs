@@ -47,7 +47,7 @@ pub async fn throttles(
         for (name, target) in targets.iter() {
             let is_open = lock(&target.gate).is_open();
             if is_open != open.contains(name) && ledger.breaker(name, is_open).await.is_ok() {
-                tracing::warn!(target = name, open = is_open, "the breaker of a target has moved");
+                tracing::warn!(target_name = name, open = is_open, "the breaker of a target has moved");
                 if is_open {
                     open.insert(name.clone())
                 } else {
@@ -61,22 +61,25 @@ pub async fn throttles(
         if let Err(error) = pauses.learn(&ledger).await {
             tracing::debug!(%error, "what operators have paused cannot be read");
         }
-        let mut in_flight = 0;
-        let mut limit = 0;
-        for (name, target) in targets.iter() {
-            let gate = lock(&target.gate);
-            metrics::BREAKER_OPEN.set(&[name], f64::from(u8::from(gate.is_open())));
-            metrics::TOKEN_AGE.set(&[name], target.client.token_age().map_or(-1.0, |age| age.as_secs_f64()));
-            in_flight += gate.in_flight();
-            limit += gate.limit();
-        }
-        let (busy, idle) = ledger.connections();
-        metrics::CONNECTIONS.set(&["busy"], busy as f64);
-        metrics::CONNECTIONS.set(&["idle"], idle as f64);
-        metrics::IN_FLIGHT.set(&[], in_flight as f64);
-        metrics::IN_FLIGHT_LIMIT.set(&[], limit as f64);
+        show(&ledger, &targets);
     }
     pulse.done();
+}
+
+/// Shows how each target may be called, and how many connections are left.
+fn show(ledger: &Ledger, targets: &BTreeMap<String, Arc<Target>>) {
+    let now = Instant::now();
+    for (name, target) in targets {
+        let gate = lock(&target.gate);
+        metrics::BREAKER_OPEN.set(&[name], f64::from(u8::from(gate.is_open())));
+        metrics::TOKEN_AGE.set(&[name], target.client.token_age().map_or(-1.0, |age| age.as_secs_f64()));
+        metrics::RETRY_AFTER.set(&[name], gate.held_for(now).as_secs_f64());
+        metrics::IN_FLIGHT.set(&[name], gate.in_flight() as f64);
+        metrics::IN_FLIGHT_LIMIT.set(&[name], gate.limit() as f64);
+    }
+    let (busy, idle) = ledger.connections();
+    metrics::CONNECTIONS.set(&["busy"], busy as f64);
+    metrics::CONNECTIONS.set(&["idle"], idle as f64);
 }
 
 /// Takes in what is known of the targets in the whole fleet: `Retry-After`s, whether they are paused, and the time that no event is charged for.
@@ -119,9 +122,14 @@ pub async fn retention(ledger: Ledger, keep: Keep, health: Health, stop: Cancell
     let mut pause = Duration::ZERO;
     while sleep(pause, &stop).await {
         pulse.tick();
-        pause = match ledger.forget_old(&keep).await {
+        let step = ledger.forget_old(&keep).await;
+        metrics::RETENTION_BEHIND.set(&[], f64::from(u8::from(!matches!(step, Ok(0)))));
+        pause = match step {
             Ok(0) => RETENTION,
-            Ok(_) => Duration::from_millis(50),
+            Ok(rows) => {
+                metrics::RETENTION_ROWS.add(&[], rows);
+                Duration::from_millis(50)
+            }
             Err(error) => {
                 tracing::warn!(%error, "retention could not take its step");
                 backoff::pause(&mut failures).max(Duration::from_secs(5))

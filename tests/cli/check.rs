@@ -111,7 +111,7 @@ fn refusals_name_the_key_and_its_source() {
             &[],
             format!("error: targets.default.client_secret is set, and so is targets.default.client_secret_file (environment variable BWP_SYNC__TARGETS__DEFAULT__CLIENT_SECRET_FILE); set only one of the two (file {config})\n"),
         ),
-        (&[], &["--set", "targets.default.endpoint=http://10.0.0.1/graphql"], "error: targets.default.endpoint is \"http://10.0.0.1/graphql\"; write https".to_owned()),
+        (&[], &["--set", "targets.default.endpoint=http://10.0.0.1/graphql"], "error: targets.default.endpoint begins with http://10.0.0.1; write https".to_owned()),
         (
             &[],
             &["--set", "targets.default.client_secret:hunter2"],

@@ -29,6 +29,7 @@ pub struct Target {
 pub struct Builder {
     settings: BTreeMap<String, String>,
     fail_points: Option<String>,
+    variables: BTreeMap<String, String>,
 }
 
 /// A running daemon. Dropping this kills it.
@@ -42,7 +43,7 @@ pub struct Daemon {
 impl Builder {
     /// A daemon on this database and these topics, in a consumer group of its own.
     pub fn new(database: &Database, topics: &Topics) -> Self {
-        let builder = Self { settings: BTreeMap::new(), fail_points: None }
+        let builder = Self { settings: BTreeMap::new(), fail_points: None, variables: BTreeMap::new() }
             .set("kafka.brokers", brokers())
             .set("kafka.group_id", format!("group-{}", unique()))
             .set("database.url", &database.url);
@@ -52,6 +53,12 @@ impl Builder {
     /// The same with a setting, named as in the configuration file.
     pub fn set(mut self, key: &str, value: impl Into<String>) -> Self {
         self.settings.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// The same with a variable of the environment that is none of our own.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.variables.insert(name.to_owned(), value.to_owned());
         self
     }
 
@@ -110,6 +117,7 @@ impl Builder {
             command.env_remove(name);
         }
         command.env_remove("FAILPOINTS").envs(self.fail_points.iter().map(|points| ("FAILPOINTS", points)));
+        command.envs(&self.variables);
         for (key, value) in &self.settings {
             command.env(format!("BWP_SYNC__{}", key.to_uppercase().replace('.', "__")), value);
         }

@@ -63,9 +63,9 @@ fn impossible_settings_are_refused_in_sentences() {
         ("targets.default.client_secret=", "targets.default.client_secret is not set"),
         (
             "targets.default.endpoint=http://example.com/graphql",
-            "targets.default.endpoint is \"http://example.com/graphql\"; write https",
+            "targets.default.endpoint begins with http://example.com; write https",
         ),
-        ("targets.default.token_endpoint=http://128.0.0.1/", "targets.default.token_endpoint is"),
+        ("targets.default.token_endpoint=http://128.0.0.1/", "targets.default.token_endpoint begins"),
         ("targets.default.endpoint=http://localhost.example.com/", "write https"),
         ("targets.default.endpoint=ftp://localhost/", "ftp is not https"),
         ("targets.default.endpoint=https://me:pw@example.com/", "holds a user name or password"),
