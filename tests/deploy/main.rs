@@ -2,6 +2,8 @@
 //! runbook. Needs `promtool`, which `make test` installs.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod chart;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

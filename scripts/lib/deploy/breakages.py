@@ -1,7 +1,9 @@
 """The chart, broken on purpose: each of these must be found, else the check is worth nothing."""
 
+import os
 import shutil
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import charts
@@ -44,18 +46,18 @@ BREAKAGES = [
 
 def unseen(look):
     """Those that `look`, which takes a chart and says what is wrong, does not see."""
+    with ThreadPoolExecutor(os.cpu_count()) as workers:
+        yield from filter(None, workers.map(lambda breakage: blindness(look, *breakage), BREAKAGES))
+
+
+def blindness(look, file, old, new):
     with tempfile.TemporaryDirectory() as folder:
         chart = Path(folder) / "bwp-sync"
         shutil.copytree(charts.CHART, chart)
-        for file, old, new in BREAKAGES:
-            path = chart / "templates" / file
-            sound = path.read_text()
-            if old not in sound:
-                yield f"{file} has no {old!r} any more: break it elsewhere"
-                continue
-            path.write_text(sound.replace(old, new))
-            try:
-                if not any(True for _ in look(chart)):
-                    yield f"{file}: {old!r} may become {new!r}, and nobody sees it"
-            finally:
-                path.write_text(sound)
+        path = chart / "templates" / file
+        sound = path.read_text()
+        if old not in sound:
+            return f"{file} has no {old!r} any more: break it elsewhere"
+        path.write_text(sound.replace(old, new))
+        seen = any(True for _ in look(chart))
+        return None if seen else f"{file}: {old!r} may become {new!r}, and nobody sees it"
