@@ -25,7 +25,7 @@ BREAKAGES = [
     ("_helpers.tpl", "seccompProfile", "seccomp"),
     ("_config.tpl", "(values .Values.secrets.kafkaProperties)", "list"),
     ("_config.tpl", "(not .Values.migration.enabled)", ".Values.migration.enabled"),
-    ("_config.tpl", "0.0.0.0:%d", "0.0.0.0:1%d"),
+    ("_config.tpl", "%s:%d", "%s:1%d"),
     ("_pod.tpl", "name: {{ include \"bwp-sync.fullname\" . }}", "name: other"),
     ("_pod.tpl", "secretName: {{ .Values.secrets.existingSecret }}", "name: {{ .Values.secrets.existingSecret }}"),
     ("_pod.tpl", "- {name: secrets, mountPath", "- {name: secret, mountPath"),

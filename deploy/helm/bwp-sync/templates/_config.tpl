@@ -26,7 +26,7 @@
 {{- define "bwp-sync.configFile" -}}
 {{- $folder := include "bwp-sync.secretsPath" . -}}
 {{- $config := deepCopy .Values.config -}}
-{{- $_ := set $config "ops" (dict "listen" (printf "0.0.0.0:%d" (.Values.ops.port | int))) -}}
+{{- $_ := set $config "ops" (dict "listen" (printf "%s:%d" .Values.ops.address (.Values.ops.port | int))) -}}
 {{- $database := merge (dict "url_file" (printf "%s/%s" $folder .Values.secrets.databaseUrl) "migrate_on_start" (not .Values.migration.enabled)) (default dict $config.database) -}}
 {{- $_ := set $config "database" $database -}}
 {{- $properties := default dict $config.kafka.properties -}}
