@@ -27,7 +27,8 @@ def helm(*arguments):
     environment.pop("KUBECONFIG", None)
     run = subprocess.run([HELM, *map(str, arguments)], capture_output=True, text=True, env=environment)
     if run.returncode != 0:
-        raise Refused((run.stdout + run.stderr).strip())
+        said = (run.stdout + run.stderr).strip().splitlines()
+        raise Refused("\n".join(line for line in said if not line.startswith("level=INFO")))
     return run.stdout
 
 
