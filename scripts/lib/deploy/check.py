@@ -15,6 +15,7 @@ import schemas
 from charts import CHART, ROOT, Refused
 
 MANIFESTS = ROOT / "deploy/manifests/bwp-sync.yaml"
+COMPOSE = ROOT / "deploy/compose.yaml"
 PROGRAM = ROOT / "target/debug/bwp-sync"
 HEAD = """\
 # bwp-sync for Kubernetes without Helm. Written by `UPDATE_DOCS=1 make deploy-check` from the chart; see docs/kubernetes.md.
@@ -71,10 +72,16 @@ def configuration_faults():
             # Certificates are not looked at by librdkafka until a client is made; the files need not be there.
             path = Path(folder) / "config.toml"
             path.write_text(config.replace(rules.SECRETS, folder))
-            environment = {name: value for name, value in os.environ.items() if not name.startswith("BWP_SYNC__")}
-            run = subprocess.run([PROGRAM, "--config", path, "check"], capture_output=True, text=True, env=environment)
-            if run.returncode != 0:
-                yield f"{values.name}: the program refuses the configuration: {run.stdout}{run.stderr}"
+            yield from (f"{values.name}: {fault}" for fault in refused_by_program({}, "--config", path))
+    daemon = yaml.safe_load(COMPOSE.read_text())["services"]["bwp-sync"]
+    yield from (f"{COMPOSE.name}: {fault}" for fault in refused_by_program(daemon["environment"]))
+
+
+def refused_by_program(environment, *arguments):
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("BWP_SYNC__")}
+    run = subprocess.run([PROGRAM, *arguments, "check"], capture_output=True, text=True, env={**inherited, **environment})
+    if run.returncode != 0:
+        yield f"the program refuses the configuration: {run.stdout}{run.stderr}"
 
 
 def manifest_faults():
@@ -90,14 +97,13 @@ def manifest_faults():
 
 
 def compose_faults():
-    path = ROOT / "deploy/compose.yaml"
-    document = yaml.safe_load(path.read_text())
+    document = yaml.safe_load(COMPOSE.read_text())
     yield from schemas.compose_faults(document)
     for name, service in document["services"].items():
         for mount in service.get("volumes", []):
             source = mount.split(":")[0]
             if source.startswith("."):
-                if not (path.parent / source).exists():
+                if not (COMPOSE.parent / source).exists():
                     yield f"{name} mounts {source}, which is not there"
             elif source not in document.get("volumes", {}):
                 yield f"{name} mounts the volume {source}, which is not named"
