@@ -15,6 +15,7 @@ use std::path::Path;
 use std::time::Duration;
 
 const MANIFESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/manifests/bwp-sync.yaml");
+const LOGINS: &str = include_str!("../../deploy/compose/logins.sql");
 /// What the pods listen on; each replica here gets an address of its own.
 const LISTEN: &str = "0.0.0.0:9464";
 
@@ -40,15 +41,15 @@ fn edited(service: &Service, group: &str, manifests: &str) -> String {
     edited.replace("[targets.default]", &more)
 }
 
-/// The Secret that docs/kubernetes.md tells to make, with logins as it tells to make them.
+/// The Secret that docs/kubernetes.md tells to make, with logins as it tells to make them; their names are this test's own.
 async fn secrets(service: &Service) -> Secrets {
     let pool = service.pool().await;
     make_roles(&pool).await;
     let name = &service.database.name;
-    let logins = format!(
-        "CREATE ROLE {name}_migrate LOGIN IN ROLE bwp_sync_owner; ALTER ROLE {name}_migrate SET role = 'bwp_sync_owner';
-         CREATE ROLE {name}_daemon LOGIN IN ROLE bwp_sync_run;"
-    );
+    let logins = ["migrate", "daemon"].iter().fold(LOGINS.to_owned(), |logins, login| {
+        assert!(logins.contains(&format!("CREATE ROLE bwp_sync_{login} LOGIN")));
+        logins.replace(&format!("bwp_sync_{login}"), &format!("{name}_{login}"))
+    });
     sqlx::raw_sql(sqlx::AssertSqlSafe(logins)).execute(&pool).await.unwrap();
     let (_, server) = service.database.url.split_once('@').unwrap();
     let keys = [
