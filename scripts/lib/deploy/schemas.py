@@ -5,10 +5,9 @@ import json
 
 import jsonschema
 import kubernetes_validate
-import yaml
 from kubernetes_validate import utils
 
-from charts import ROOT
+from charts import ROOT, documents
 
 CRDS = ROOT / "target/tools/crds"
 COMPOSE = CRDS / "compose-spec.json"
@@ -45,7 +44,7 @@ def custom_faults(document):
 def custom_schemas():
     schemas = {}
     for path in CRDS.glob("*.yaml"):
-        spec = next(document for document in yaml.safe_load_all(path.read_text()) if document)["spec"]
+        spec = documents(path.read_text())[0]["spec"]
         for version in spec["versions"]:
             schema = closed(version["schema"]["openAPIV3Schema"])
             schema["properties"]["metadata"] = {"type": "object", "required": ["name"]}
