@@ -1,7 +1,7 @@
 # What this project is worked with. The work itself is in scripts/.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test check chaos bench lint up down clean-servers
+.PHONY: help demo test check deploy-check chaos bench lint up down clean-servers
 
 # The end-to-end tests wait more than they compute, so more of them than cores run at once.
 TEST_THREADS ?= 4
@@ -21,15 +21,24 @@ demo: ## see it work: a merchant's day, no Java needed (STAY=1 keeps it up after
 
 test: ## everything: format, clippy, and all tests on a real Kafka and Postgres
 	@scripts/install test
+	@scripts/install deploy
 	@$(MAKE) --no-print-directory lint
 	cargo test --workspace $(FEATURES) --doc
 	cargo test --workspace $(FEATURES) --tests --no-run
+	scripts/deploy-check
 	scripts/with-servers cargo test --workspace $(FEATURES) --tests --no-fail-fast -- --test-threads=$(TEST_THREADS)
 
 check: ## for daily work: format, clippy, and the tests that need no servers
 	@scripts/install build
 	@$(MAKE) --no-print-directory lint
 	cargo test --workspace $(FEATURES) --lib --bins $(addprefix --test ,$(SERVERLESS)) --no-fail-fast
+
+# The program is built as `make test` builds it, with the one test binary that belongs to deploy/.
+deploy-check: ## the Helm chart, the plain manifests and compose.yaml, without a cluster (UPDATE_DOCS=1 writes the manifests)
+	@scripts/install build
+	@scripts/install deploy
+	cargo test --workspace $(FEATURES) --test deploy --no-run
+	scripts/deploy-check
 
 chaos: ## everything goes wrong at once, for minutes (ORDERS=10000 MINUTES=5 REPLICAS=3; SEED=... for the same again)
 	@scripts/install test

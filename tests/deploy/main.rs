@@ -2,6 +2,7 @@
 //! its place in the runbook, and a real Prometheus finds data for all of it. Needs Prometheus, which `make test` installs.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod chart;
 #[allow(dead_code)] // not each of its stories is told here
 #[path = "../e2e/merchant.rs"]
 mod merchant;
@@ -18,7 +19,7 @@ mod sound;
 mod support;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;

@@ -8,6 +8,15 @@ use std::time::Duration;
 
 const ROLES: &str = include_str!("../../deploy/sql/roles.sql");
 
+/// Roles belong to the whole server: two tests that make them at once would be in each other's way.
+static ROLES_ARE_MADE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+/// What an installation does once, as a superuser.
+pub async fn make_roles(pool: &sqlx::PgPool) {
+    let _alone = ROLES_ARE_MADE.lock().await;
+    sqlx::raw_sql(ROLES).execute(pool).await.unwrap();
+}
+
 /// The same database for somebody else, who acts as the role.
 fn login(url: &str, user: &str, role: &str) -> SecretString {
     let (_, rest) = url.split_once('@').unwrap();
@@ -18,7 +27,7 @@ fn login(url: &str, user: &str, role: &str) -> SecretString {
 async fn the_daemon_needs_no_right_to_change_the_schema() {
     let database = fresh_database().await;
     let pool = database.pool().await;
-    sqlx::raw_sql(ROLES).execute(&pool).await.unwrap();
+    make_roles(&pool).await;
     let (owner, runner) = (format!("owner_{}", database.name), format!("runner_{}", database.name));
     for (user, role) in [(&owner, "bwp_sync_owner"), (&runner, "bwp_sync_run")] {
         let sql = format!("CREATE ROLE {user} LOGIN IN ROLE {role}");

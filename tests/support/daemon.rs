@@ -96,17 +96,8 @@ impl Builder {
     /// Starts any program in the daemon's place.
     pub fn start_program(&self, program: &Path, arguments: &[&str]) -> Daemon {
         let ops = self.settings.get("ops.listen").cloned().unwrap_or_else(free_address);
-        let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("daemon-{}.log", unique()));
-        let output = File::create(&log).expect("create the log file");
-        let child = self
-            .clone()
-            .set("ops.listen", &ops)
-            .prepare(program, arguments)
-            .stdout(output.try_clone().expect("the log file twice"))
-            .stderr(output)
-            .spawn()
-            .expect("start the program");
-        Daemon { child, ops, log, http: http() }
+        let command = self.clone().set("ops.listen", &ops).prepare(program, arguments);
+        Daemon::start(command, ops)
     }
 
     /// Only these settings: what the caller's shell has set for a daemon of its own does not count.
@@ -126,6 +117,15 @@ impl Builder {
 }
 
 impl Daemon {
+    /// Starts a command that will show itself on this ops address.
+    pub fn start(mut command: Command, ops: String) -> Daemon {
+        let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("daemon-{}.log", unique()));
+        let output = File::create(&log).expect("create the log file");
+        command.stdin(Stdio::null()).stdout(output.try_clone().expect("the log file twice")).stderr(output);
+        let child = command.spawn().expect("start the program");
+        Daemon { child, ops, log, http: http() }
+    }
+
     /// Waits until `/readyz` says so.
     pub async fn wait_ready(&mut self) {
         wait_until("the daemon is ready", PATIENCE, async || {
@@ -217,7 +217,7 @@ impl Drop for Daemon {
 }
 
 /// A loopback address that nobody else takes: below the ports that the scripts choose, and that the system gives to connections.
-fn free_address() -> String {
+pub fn free_address() -> String {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = u16::try_from(std::process::id() % 10_000).unwrap_or_default();
     loop {
