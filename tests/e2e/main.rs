@@ -21,12 +21,14 @@ mod outage;
 mod outcomes;
 mod parked;
 mod paused;
+mod plans;
 mod rate;
 mod restored;
 mod roles;
 mod service;
 mod shop;
 mod shutdown;
+mod sized;
 mod sound;
 #[path = "../support/mod.rs"]
 mod support;

@@ -11,6 +11,7 @@ use bwp_sync::dispatch::{Dispatcher, target};
 use bwp_sync::event::{RawRecord, Reading, read};
 use bwp_sync::ledger::{Content, Incoming, Ledger, Original, Place, Report as Intake, Targets, Totals};
 use bwp_sync::ops::lifecycle::Health;
+use bwp_sync::tend::waking::waking;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -83,7 +84,10 @@ impl Shop {
             wake: Arc::clone(&self.wake),
             outcomes: Arc::default(),
         };
-        self.running = Some(tokio::spawn(dispatcher.run(Health::default(), self.stop.clone())));
+        let targets = Arc::clone(&dispatcher.targets);
+        let waking = waking(self.ledger.clone(), targets, Arc::clone(&self.wake), Health::default(), self.stop.clone());
+        let dispatching = dispatcher.run(Health::default(), self.stop.clone());
+        self.running = Some(tokio::spawn(async { _ = tokio::join!(dispatching, waking) }));
     }
 
     pub async fn stop(&mut self) {
