@@ -12,6 +12,8 @@ mod doctor;
 mod examples;
 mod harness;
 mod hot;
+mod interleaved;
+mod joined;
 mod killed;
 mod late;
 mod many;
@@ -30,6 +32,7 @@ mod shop;
 mod shutdown;
 mod sized;
 mod sound;
+mod steps;
 #[path = "../support/mod.rs"]
 mod support;
 mod traps;

@@ -70,9 +70,9 @@ impl Shop {
         self.settings.targets.iter().map(|(name, target)| (name.clone(), (&target.alias_types).into())).collect()
     }
 
-    pub fn start(&mut self) {
-        self.stop = CancellationToken::new();
-        let dispatcher = Dispatcher {
+    /// The parts of a daemon that send, for whoever takes their steps himself.
+    pub fn dispatcher(&self) -> Dispatcher {
+        Dispatcher {
             ledger: self.ledger.clone(),
             targets: Arc::new(target::targets(&self.settings).unwrap()),
             alias_types: Arc::new(self.targets()),
@@ -83,7 +83,12 @@ impl Shop {
             cut: CancellationToken::new(),
             wake: Arc::clone(&self.wake),
             outcomes: Arc::default(),
-        };
+        }
+    }
+
+    pub fn start(&mut self) {
+        self.stop = CancellationToken::new();
+        let dispatcher = self.dispatcher();
         let targets = Arc::clone(&dispatcher.targets);
         let waking = waking(self.ledger.clone(), targets, Arc::clone(&self.wake), Health::default(), self.stop.clone());
         let dispatching = dispatcher.run(Health::default(), self.stop.clone());
@@ -104,7 +109,7 @@ impl Shop {
         report
     }
 
-    fn incoming(&self, event: &Event) -> Incoming {
+    pub fn incoming(&self, event: &Event) -> Incoming {
         let record = event.record(Envelope::Structured);
         let place = Place { topic: "oms.test".into(), partition: 0, offset: self.offset.fetch_add(1, Ordering::Relaxed) };
         let value = record.value.clone().unwrap();
