@@ -20,8 +20,9 @@ use bwp_simulator::{Options, OrderSeed};
 use bwp_sync::event::{Alias, AliasKind, AliasRow, Reference};
 use bwp_sync::ledger::aliases::Importing;
 use bwp_sync::ledger::{ClaimRequest, Ledger, Targets};
-use bwp_sync::plan::Next;
 use bwp_sync::plan::subject::AliasTypes;
+use bwp_sync::plan::turn::Turn;
+use bwp_sync::plan::{Lane, Next};
 use serde_json::json;
 use service::Service;
 use sized::WAITING;
@@ -55,14 +56,16 @@ async fn claim_time(ledger: &Ledger, pool: &sqlx::PgPool) -> f64 {
     for _ in 0..TIMES {
         sqlx::query("UPDATE lane SET next_at = now() WHERE id = $1").bind(lane).execute(pool).await.unwrap();
         let began = Instant::now();
-        let rest = |lane: &mut bwp_sync::plan::Lane, _| {
-            let mut turn = lane.turn(&bwp_sync::plan::Rules::default(), chrono::Utc::now());
-            turn.next = Next::Rest { until: None };
-            turn
+        let rest = |_: &mut Lane, now| Turn {
+            settled: Vec::new(),
+            standings: Default::default(),
+            charged: now,
+            next: Next::Rest { until: None },
         };
         assert_eq!(ledger.claim(&request, &targets, rest).await.unwrap().looked_at, 1);
         times.push(began.elapsed().as_secs_f64() * 1e3);
     }
+    sqlx::query("DELETE FROM lane WHERE id = $1").bind(lane).execute(pool).await.unwrap();
     middle(times, 0.5)
 }
 
