@@ -10,7 +10,7 @@ use sqlx::{Connection, PgConnection};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// So many lanes of a target that names have woken are due at once.
-const AT_ONCE: i64 = 128;
+const AT_ONCE: i64 = 64;
 
 /// The lanes among some that have unsettled events, the ones that have waited longest first. One look-up each, however many there are.
 const WITH_WORK: &str = "SELECT k.id, l.target FROM unnest($1::bigint[]) AS k (id)
