@@ -22,6 +22,7 @@ pub const POINTS: &[&str] = &[
     "intake-locked",
     "intake-aliased",
     "intake-worked",
+    "intake-due",
     "intake-queued",
     "intake-revived",
     "intake-quarantined",

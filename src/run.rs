@@ -117,6 +117,9 @@ pub async fn run(
     loops.start("throttles", tend::throttles(ledger.clone(), Arc::clone(&targets), pauses.clone(), health.clone(), stop.clone()));
     loops.start("replicas", tend::replicas::replicas(ledger.clone(), targets, replica, health.clone(), stop.clone()));
     loops.start("retention", tend::retention(ledger.clone(), keep(&settings), health.clone(), stop.clone()));
+    let waking =
+        tend::waking::waking(ledger.clone(), Arc::clone(&dispatcher.targets), Arc::clone(&wake), health.clone(), stop.clone());
+    loops.start("waking", waking);
     let inbox = LedgerInbox { ledger: ledger.clone(), targets: names };
     loops.start(
         "ingest",

@@ -53,7 +53,7 @@ pub enum Effect {
 
 impl Effect {
     /// What becomes of a new row; whether it is to be written is another matter.
-    fn of(new: &NameRow, present: Option<&NameRow>) -> Effect {
+    pub fn of(new: &NameRow, present: Option<&NameRow>) -> Effect {
         match present {
             None => Effect::New,
             Some(present) if present.bwp_id == new.bwp_id => Effect::Same,
@@ -62,12 +62,13 @@ impl Effect {
         }
     }
 
-    /// Whether the row is to be written: it ranks above the one that is there. An import of what an import has said is not: the times
-    /// of imports only grow, so that nothing would come to stand otherwise.
-    fn is_written(new: &NameRow, present: Option<&NameRow>) -> bool {
+    /// Whether the row is to be written: it ranks above the one that is there and is not the very same, as in a replay. An import of what
+    /// an import has said is not either: the times of imports only grow, so that nothing would come to stand otherwise.
+    pub fn is_written(new: &NameRow, present: Option<&NameRow>) -> bool {
         let Some(present) = present else { return true };
-        let of = |row: &NameRow| (row.origin, row.bwp_id.clone(), row.version);
-        new.replaces(present) && (new.origin != Origin::Import || of(new) != of(present))
+        let is_same_word = (new.origin, &new.bwp_id, new.version) == (present.origin, &present.bwp_id, present.version);
+        let is_known = is_same_word && (new.origin == Origin::Import || new.time == present.time);
+        new.replaces(present) && !is_known
     }
 }
 

@@ -1,14 +1,16 @@
 //! A batch of records becomes rows, in one transaction.
 
 use super::alias_rows::{Said, apply_aliases};
-use super::codec::{identity_hash, json_text, kind_code, pack_headers, state};
+use super::aliases::lanes_of;
+use super::codec::{identity_hash, json_text, kind_code, pack_headers};
 use super::connect::in_time;
 use super::finals::FinalRow;
 use super::inbox::{Content, Incoming, Original, Place, Report};
-use super::naming::{self, OrderKey};
+use super::naming::OrderKey;
 use super::retry::{Anew, retake, revive};
 use super::save::{OutcomeRow, Tally, record_outcomes};
 use super::totals::{TOMBSTONE, UNREADABLE, kind_label};
+use super::waking::{make_due, wake_named};
 use super::{Ledger, LedgerError, Targets};
 use crate::event::{AliasKind, Data, Event};
 use crate::outcome::{self, Final};
@@ -83,7 +85,8 @@ async fn take_in(db: &mut PgConnection, batch: &[Incoming], targets: &Targets) -
     let (fresh, repeated) = sort_out(db, batch, targets).await?;
     fail_point!("intake-sorted");
     let said: Vec<Said> = fresh.iter().filter_map(|event| Said::of(event, targets)).collect();
-    let Some(mut lanes) = lanes_of(db, &fresh, &said).await? else { return Ok(None) };
+    let orders = fresh.iter().map(|event| event.order.clone());
+    let Some(mut lanes) = lanes_of(db, orders, &said).await? else { return Ok(None) };
     fail_point!("intake-locked");
     apply_aliases(db, &said, &mut lanes, targets).await?;
     fail_point!("intake-aliased");
@@ -127,7 +130,8 @@ pub(super) async fn take_anew(
     let now: DateTime<Utc> = sqlx::query_scalar("SELECT now()").fetch_one(&mut *db).await?;
     let fresh: Vec<Fresh> = anew.iter().map(|anew| anew.fresh(targets)).collect();
     let said: Vec<Said> = fresh.iter().filter_map(|event| Said::of(event, targets)).collect();
-    let Some(mut lanes) = lanes_of(db, &fresh, &said).await? else {
+    let orders = fresh.iter().map(|event| event.order.clone());
+    let Some(mut lanes) = lanes_of(db, orders, &said).await? else {
         return Err(LedgerError::Unavailable("lanes were merged meanwhile".into()));
     };
     apply_aliases(db, &said, &mut lanes, targets).await?;
@@ -185,24 +189,6 @@ async fn sort_out<'a>(
     Ok((fresh, repeated))
 }
 
-/// The lanes of all orders that the events name, made where there are none, and locked.
-async fn lanes_of(
-    db: &mut PgConnection,
-    fresh: &[Fresh<'_>],
-    said: &[Said<'_>],
-) -> Result<Option<BTreeMap<OrderKey, i64>>, LedgerError> {
-    let named = fresh.iter().map(|event| event.order.clone());
-    let keys: BTreeSet<OrderKey> = named.chain(said.iter().filter_map(Said::tied_to)).collect();
-    if keys.is_empty() {
-        return Ok(Some(BTreeMap::new()));
-    }
-    let lanes = naming::make_lanes(db, &keys).await?;
-    fail_point!("intake-named");
-    let wanted: BTreeSet<i64> = lanes.values().copied().collect();
-    let locked = naming::lock_lanes(db, &wanted).await?;
-    Ok((locked == wanted).then_some(lanes))
-}
-
 /// Writes the work, wakes the lanes, and gives the outcomes of what is final at once.
 async fn insert_work(
     db: &mut PgConnection,
@@ -242,22 +228,10 @@ async fn insert_work(
     let due: BTreeSet<i64> = work.iter().filter(|row| row.3.is_none()).map(|row| row.0).collect();
     let named: BTreeSet<i64> = fresh.iter().filter_map(|event| lanes.get(&event.order).copied()).collect();
     let named: BTreeSet<i64> = named.difference(&due).copied().collect();
-    wake(db, due, named).await?;
+    make_due(db, due.into_iter().collect()).await?;
+    fail_point!("intake-due");
+    wake_named(db, named).await?;
     Ok((outcomes, finals))
-}
-
-/// Makes lanes due that have got work, and those that have got a name and work that may have waited for it.
-pub(super) async fn wake(db: &mut PgConnection, due: BTreeSet<i64>, named: BTreeSet<i64>) -> Result<(), LedgerError> {
-    sqlx::query(
-        "UPDATE lane SET next_at = CASE WHEN is_leased THEN next_at ELSE now() END, is_dirty = is_leased
-         WHERE id = ANY($1) OR (id = ANY($2) AND EXISTS (SELECT 1 FROM work w WHERE w.lane = lane.id AND w.state <> $3))",
-    )
-    .bind(due.into_iter().collect::<Vec<_>>())
-    .bind(named.into_iter().collect::<Vec<_>>())
-    .bind(state::DEAD)
-    .execute(db)
-    .await?;
-    Ok(())
 }
 
 async fn write_work(db: &mut PgConnection, work: &[(i64, i64, &Fresh<'_>, Option<Reason>)]) -> Result<(), LedgerError> {

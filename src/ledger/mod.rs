@@ -6,7 +6,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | `intake`, `retry` | a batch of records becomes rows, in one transaction; dead letters come back |
-//! | `naming`, `alias_rows` | names lead to lanes; rows of the alias table |
+//! | `naming`, `alias_rows`, `waking` | names lead to lanes; rows of the alias table; those that waited for one are due |
 //! | `aliases` | the alias table as operators see it |
 //! | `merge` | two lanes turn out to be one order |
 //! | `claim`, `load` | due lanes are leased and loaded |
@@ -55,6 +55,7 @@ pub mod settle;
 pub mod standing;
 pub mod story;
 pub mod totals;
+mod waking;
 mod write;
 
 pub use claim::{ClaimRequest, Claimed};

@@ -45,7 +45,8 @@ fn columns<'a>(keys: impl Iterator<Item = &'a OrderKey>) -> (Vec<String>, Vec<St
     (targets, types, ids)
 }
 
-/// The lanes that names lead to, as far as there are any.
+/// The lanes that names lead to, as far as there are any. Here and below, keys are looked up one by one through `LATERAL` with a
+/// limit: a join would be planned as a walk through the whole table as soon as a batch is large.
 pub async fn find_lanes(db: &mut PgConnection, keys: &BTreeSet<OrderKey>) -> Result<BTreeMap<OrderKey, i64>, LedgerError> {
     if keys.is_empty() {
         return Ok(BTreeMap::new());
@@ -54,7 +55,8 @@ pub async fn find_lanes(db: &mut PgConnection, keys: &BTreeSet<OrderKey>) -> Res
     let rows = sqlx::query(
         "SELECT n.target, n.alias_type, n.id, n.lane
          FROM unnest($1::text[], $2::text[], $3::text[]) AS k (target, alias_type, id)
-         JOIN order_name n ON (n.target, n.alias_type, n.id) = (k.target, k.alias_type, k.id)",
+         CROSS JOIN LATERAL (SELECT * FROM order_name n
+             WHERE (n.target, n.alias_type, n.id) = (k.target, k.alias_type, k.id) LIMIT 1) n",
     )
     .bind(targets)
     .bind(types)
@@ -69,44 +71,6 @@ pub async fn find_lanes(db: &mut PgConnection, keys: &BTreeSet<OrderKey>) -> Res
         .collect()
 }
 
-/// Makes a lane for each name that leads to none. Names are inserted in key order; who comes second uses the first one's lane.
-pub async fn make_lanes(db: &mut PgConnection, keys: &BTreeSet<OrderKey>) -> Result<BTreeMap<OrderKey, i64>, LedgerError> {
-    let mut found = find_lanes(db, keys).await?;
-    let missing: Vec<&OrderKey> = keys.iter().filter(|key| !found.contains_key(*key)).collect();
-    if missing.is_empty() {
-        return Ok(found);
-    }
-    let targets: Vec<String> = missing.iter().map(|key| key.target.clone()).collect();
-    let bwp_ids: Vec<Option<String>> = missing.iter().map(|key| key.alias_type.is_empty().then(|| key.id.clone())).collect();
-    let lanes: Vec<i64> =
-        sqlx::query_scalar("INSERT INTO lane (target, bwp_id) SELECT * FROM unnest($1::text[], $2::text[]) RETURNING id")
-            .bind(targets)
-            .bind(bwp_ids)
-            .fetch_all(&mut *db)
-            .await?;
-    let (targets, types, ids) = columns(missing.iter().copied());
-    sqlx::query(
-        "INSERT INTO order_name (target, alias_type, id, lane)
-         SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS k (target, alias_type, id, lane)
-         ORDER BY target, alias_type, id
-         ON CONFLICT DO NOTHING",
-    )
-    .bind(targets)
-    .bind(types)
-    .bind(ids)
-    .bind(&lanes)
-    .execute(&mut *db)
-    .await?;
-    let now = find_lanes(db, &missing.into_iter().cloned().collect()).await?;
-    let used: BTreeSet<i64> = now.values().copied().collect();
-    let orphans: Vec<i64> = lanes.into_iter().filter(|lane| !used.contains(lane)).collect();
-    if !orphans.is_empty() {
-        sqlx::query("DELETE FROM lane WHERE id = ANY($1)").bind(orphans).execute(&mut *db).await?;
-    }
-    found.extend(now);
-    Ok(found)
-}
-
 /// Makes a lane that no name leads to yet.
 pub async fn make_lane(db: &mut PgConnection, target: &str) -> Result<i64, LedgerError> {
     Ok(sqlx::query_scalar("INSERT INTO lane (target) VALUES ($1) RETURNING id").bind(target).fetch_one(db).await?)
@@ -118,7 +82,8 @@ pub async fn order_rows(db: &mut PgConnection, keys: &BTreeSet<OrderKey>) -> Res
     let rows = sqlx::query(
         "SELECT n.target, n.alias_type, n.id, n.bwp_id, n.origin, n.version, n.said_at
          FROM unnest($1::text[], $2::text[], $3::text[]) AS k (target, alias_type, id)
-         JOIN order_name n ON (n.target, n.alias_type, n.id) = (k.target, k.alias_type, k.id)
+         CROSS JOIN LATERAL (SELECT * FROM order_name n
+             WHERE (n.target, n.alias_type, n.id) = (k.target, k.alias_type, k.id) LIMIT 1) n
          WHERE n.origin IS NOT NULL",
     )
     .bind(targets)
@@ -161,7 +126,8 @@ pub async fn write_order_rows(db: &mut PgConnection, rows: &[(OrderKey, i64, Nam
              INSERT INTO alias_change (lane, kind, alias_type, alias_id, old_bwp_id, old_origin, old_version, old_said_at,
                                        new_bwp_id, new_origin)
              SELECT k.lane, 0, k.alias_type, k.id, n.bwp_id, n.origin, n.version, n.said_at, k.bwp_id, k.origin
-             FROM said k JOIN order_name n ON (n.target, n.alias_type, n.id) = (k.target, k.alias_type, k.id)
+             FROM said k CROSS JOIN LATERAL (SELECT * FROM order_name n
+                 WHERE (n.target, n.alias_type, n.id) = (k.target, k.alias_type, k.id) LIMIT 1) n
              WHERE n.origin IS NOT NULL AND n.bwp_id IS DISTINCT FROM k.bwp_id
          )
          INSERT INTO order_name (target, alias_type, id, lane, bwp_id, origin, version, said_at) SELECT * FROM said
@@ -189,7 +155,8 @@ pub async fn thing_rows(db: &mut PgConnection, keys: &BTreeSet<ThingKey>) -> Res
     let rows = sqlx::query(
         "SELECT n.lane, n.kind, n.alias_type, n.id, n.bwp_id, n.origin, n.version, n.said_at
          FROM unnest($1::bigint[], $2::smallint[], $3::text[], $4::text[]) AS k (lane, kind, alias_type, id)
-         JOIN name n ON (n.lane, n.kind, n.alias_type, n.id) = (k.lane, k.kind, k.alias_type, k.id)",
+         CROSS JOIN LATERAL (SELECT * FROM name n
+             WHERE (n.lane, n.kind, n.alias_type, n.id) = (k.lane, k.kind, k.alias_type, k.id) LIMIT 1) n",
     )
     .bind(keys.iter().map(|key| key.0).collect::<Vec<_>>())
     .bind(keys.iter().map(|key| alias_kind_code(key.1)).collect::<Vec<_>>())
@@ -220,7 +187,8 @@ pub async fn write_thing_rows(db: &mut PgConnection, rows: &[(ThingKey, NameRow)
              INSERT INTO alias_change (lane, kind, alias_type, alias_id, old_bwp_id, old_origin, old_version, old_said_at,
                                        new_bwp_id, new_origin)
              SELECT k.lane, k.kind, k.alias_type, k.id, n.bwp_id, n.origin, n.version, n.said_at, k.bwp_id, k.origin
-             FROM said k JOIN name n ON (n.lane, n.kind, n.alias_type, n.id) = (k.lane, k.kind, k.alias_type, k.id)
+             FROM said k CROSS JOIN LATERAL (SELECT * FROM name n
+                 WHERE (n.lane, n.kind, n.alias_type, n.id) = (k.lane, k.kind, k.alias_type, k.id) LIMIT 1) n
              WHERE n.bwp_id IS DISTINCT FROM k.bwp_id
          )
          INSERT INTO name (lane, kind, alias_type, id, bwp_id, origin, version, said_at) SELECT * FROM said

@@ -1,11 +1,13 @@
 //! Tend: what has to be looked at now and then, whatever the loops do.
 //!
 //! Owns the slow loops: the accounting identity as metrics and `/state` ([`watch`]), the ledger's other invariants ([`audit`]),
-//! `Retry-After`s that other replicas were given, what operators stopped ([`pauses`]), who shares a rate, and retention. It moves no event.
+//! `Retry-After`s that other replicas were given, what operators stopped ([`pauses`]), who shares a rate, whose turn it is of those
+//! that names have woken ([`waking`]), and retention. It moves no event.
 
 pub mod audit;
 pub mod pauses;
 pub mod replicas;
+pub mod waking;
 pub mod watch;
 
 use crate::backoff;

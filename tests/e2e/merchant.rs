@@ -141,9 +141,13 @@ pub fn purchase(n: usize) -> Purchase {
         }
         _ => {
             let alias = json!({"type": "DISPLAY", "id": format!("D-{of}")});
-            all.events = vec![a_refund(of, json!({"alias": alias}), "f1", 1, "SUCCESS", "5.00", &parts[..1])];
+            // The order is there under Buy with Prime's own id too: the row makes two lanes one.
+            let mut by_id = a_return(of, "r1", 1, "CREATED", line);
+            by_id.data["order"] = json!({"bwpId": bwp_id});
+            all.events = vec![a_refund(of, json!({"alias": alias}), "f1", 1, "SUCCESS", "5.00", &parts[..1]), by_id];
             all.late = vec![a_row(of, "ORDER", alias, bwp_id, None)];
             all.expected["refunds"] = refunded(of, "SUCCESS", "5.00", &parts[..1]);
+            all.expected["returns"] = returned(of, "CREATED");
             all.waiting = 1;
         }
     }

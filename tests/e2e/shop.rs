@@ -11,6 +11,7 @@ use bwp_sync::dispatch::{Dispatcher, target};
 use bwp_sync::event::{RawRecord, Reading, read};
 use bwp_sync::ledger::{Content, Incoming, Ledger, Original, Place, Report as Intake, Targets, Totals};
 use bwp_sync::ops::lifecycle::Health;
+use bwp_sync::tend::waking::waking;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -69,9 +70,9 @@ impl Shop {
         self.settings.targets.iter().map(|(name, target)| (name.clone(), (&target.alias_types).into())).collect()
     }
 
-    pub fn start(&mut self) {
-        self.stop = CancellationToken::new();
-        let dispatcher = Dispatcher {
+    /// The parts of a daemon that send, for whoever takes their steps himself.
+    pub fn dispatcher(&self) -> Dispatcher {
+        Dispatcher {
             ledger: self.ledger.clone(),
             targets: Arc::new(target::targets(&self.settings).unwrap()),
             alias_types: Arc::new(self.targets()),
@@ -82,8 +83,16 @@ impl Shop {
             cut: CancellationToken::new(),
             wake: Arc::clone(&self.wake),
             outcomes: Arc::default(),
-        };
-        self.running = Some(tokio::spawn(dispatcher.run(Health::default(), self.stop.clone())));
+        }
+    }
+
+    pub fn start(&mut self) {
+        self.stop = CancellationToken::new();
+        let dispatcher = self.dispatcher();
+        let targets = Arc::clone(&dispatcher.targets);
+        let waking = waking(self.ledger.clone(), targets, Arc::clone(&self.wake), Health::default(), self.stop.clone());
+        let dispatching = dispatcher.run(Health::default(), self.stop.clone());
+        self.running = Some(tokio::spawn(async { _ = tokio::join!(dispatching, waking) }));
     }
 
     pub async fn stop(&mut self) {
@@ -100,7 +109,7 @@ impl Shop {
         report
     }
 
-    fn incoming(&self, event: &Event) -> Incoming {
+    pub fn incoming(&self, event: &Event) -> Incoming {
         let record = event.record(Envelope::Structured);
         let place = Place { topic: "oms.test".into(), partition: 0, offset: self.offset.fetch_add(1, Ordering::Relaxed) };
         let value = record.value.clone().unwrap();

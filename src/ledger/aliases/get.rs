@@ -6,7 +6,7 @@ use super::super::{Ledger, LedgerError};
 use crate::event::{Alias, AliasKind};
 use crate::plan::names::NameRow;
 use chrono::{DateTime, Utc};
-use sqlx::Row;
+use sqlx::{AssertSqlSafe, Row};
 
 /// Which rows are wanted: those to which all that is given applies.
 #[derive(Debug, Clone, Default)]
@@ -50,37 +50,61 @@ pub struct Replaced {
 /// At the most so many rows are shown.
 const MOST: i64 = 1000;
 
-const ROWS: &str = r"
-    WITH wanted_lane AS (
-        SELECT DISTINCT lane FROM order_name WHERE target = $1 AND id = $5::text
-    ), found AS (
+/// Rows of the orders that have the wanted id. Each part of these statements is come at by one index, whatever else is given; `LIMIT` and
+/// `OFFSET 0` keep it so where the planner would rather walk through a whole table.
+const OF_ORDER: &str = r"
+    WITH wanted_lane AS MATERIALIZED (
+        SELECT DISTINCT lane FROM order_name WHERE id = $5 AND target = $1
+    ), found AS MATERIALIZED (
         SELECT 0::smallint AS kind, n.alias_type, n.id, n.bwp_id, n.origin, n.version, n.said_at, n.lane
-        FROM order_name n
-        WHERE n.target = $1 AND n.origin IS NOT NULL AND n.alias_type <> '' AND coalesce($2::smallint, 0) = 0
+        FROM wanted_lane w CROSS JOIN LATERAL (SELECT * FROM order_name WHERE lane = w.lane OFFSET 0) n
+        WHERE n.origin IS NOT NULL AND n.alias_type <> '' AND coalesce($2::smallint, 0) = 0
             AND ($3::text IS NULL OR n.alias_type = $3) AND ($4::text IS NULL OR n.id = $4)
-            AND ($5 IS NULL OR n.lane IN (SELECT lane FROM wanted_lane))
         UNION ALL
         SELECT n.kind, n.alias_type, n.id, n.bwp_id, n.origin, n.version, n.said_at, n.lane
-        FROM name n JOIN lane l ON l.id = n.lane AND l.target = $1
+        FROM wanted_lane w CROSS JOIN LATERAL (SELECT * FROM name WHERE lane = w.lane OFFSET 0) n
         WHERE ($2 IS NULL OR n.kind = $2) AND ($3 IS NULL OR n.alias_type = $3) AND ($4 IS NULL OR n.id = $4)
-            AND ($5 IS NULL OR n.lane IN (SELECT lane FROM wanted_lane))
-    )
+    )";
+
+/// Rows of the wanted id, whatever their order.
+const OF_ID: &str = r"
+    WITH found AS MATERIALIZED (
+        (SELECT 0::smallint AS kind, n.alias_type, n.id, n.bwp_id, n.origin, n.version, n.said_at, n.lane
+         FROM (SELECT * FROM order_name WHERE id = $4 AND $5::text IS NULL OFFSET 0) n
+         WHERE n.target = $1 AND n.origin IS NOT NULL AND n.alias_type <> '' AND coalesce($2::smallint, 0) = 0
+            AND ($3::text IS NULL OR n.alias_type = $3)
+         LIMIT $6)
+        UNION ALL
+        (SELECT n.kind, n.alias_type, n.id, n.bwp_id, n.origin, n.version, n.said_at, n.lane
+         FROM (SELECT * FROM name WHERE id = $4 OFFSET 0) n
+         CROSS JOIN LATERAL (SELECT 1 FROM lane WHERE id = n.lane AND target = $1 LIMIT 1) l
+         WHERE ($2 IS NULL OR n.kind = $2) AND ($3 IS NULL OR n.alias_type = $3)
+         LIMIT $6)
+    )";
+
+/// What is found, with the names of its order.
+const FOUND: &str = r"
     SELECT f.kind, f.alias_type, f.id, f.bwp_id, f.origin, f.version, f.said_at, f.lane, l.bwp_id,
         (SELECT array_agg(o.alias_type ORDER BY o.alias_type, o.id) FROM order_name o WHERE o.lane = f.lane AND o.alias_type <> ''),
         (SELECT array_agg(o.id ORDER BY o.alias_type, o.id) FROM order_name o WHERE o.lane = f.lane AND o.alias_type <> '')
-    FROM found f JOIN lane l ON l.id = f.lane
-    ORDER BY f.lane, f.kind, f.alias_type, f.id LIMIT $6";
+    FROM (SELECT * FROM found ORDER BY lane, kind, alias_type, id LIMIT $6) f
+    CROSS JOIN LATERAL (SELECT bwp_id FROM lane WHERE id = f.lane LIMIT 1) l
+    ORDER BY f.lane, f.kind, f.alias_type, f.id";
 
-/// A row may have been replaced before its lane was merged into the one where it is now.
+/// A row may have been replaced before its lane was merged into the one where it is now; that of an order, in any lane of its target.
 const REPLACED: &str = r"
     WITH RECURSIVE own (id) AS (
-        SELECT $1::bigint UNION SELECT l.id FROM lane l JOIN own ON l.merged_into = own.id
+        SELECT $1::bigint UNION SELECT l.id FROM own CROSS JOIN LATERAL (SELECT id FROM lane WHERE merged_into = own.id OFFSET 0) l
+    ), changed AS MATERIALIZED (
+        SELECT c.* FROM own CROSS JOIN LATERAL (
+            SELECT * FROM alias_change WHERE (lane, kind, alias_type, alias_id) = (own.id, $2, $3, $4) OFFSET 0) c
+        WHERE $2 <> 0
+        UNION ALL
+        SELECT c.* FROM (
+            SELECT * FROM alias_change WHERE (alias_id, alias_type, kind) = ($4, $3, 0) AND $2 = 0::smallint OFFSET 0) c
+        CROSS JOIN LATERAL (SELECT 1 FROM lane WHERE id = c.lane AND target = $5 LIMIT 1) l
     )
-    SELECT c.old_bwp_id, c.old_origin, c.old_version, c.old_said_at, c.changed_at
-    FROM alias_change c
-    WHERE (c.kind, c.alias_type, c.alias_id) = ($2, $3, $4)
-        AND (c.lane IN (SELECT id FROM own) OR (c.kind = 0 AND c.lane IN (SELECT id FROM lane WHERE target = $5)))
-    ORDER BY c.id DESC LIMIT 20";
+    SELECT old_bwp_id, old_origin, old_version, old_said_at, changed_at FROM changed ORDER BY id DESC LIMIT 20";
 
 impl Ledger {
     /// Rows of a target's table, as far as a page shows them.
@@ -88,7 +112,8 @@ impl Ledger {
     /// # Errors
     /// Where Postgres cannot do it.
     pub async fn get_aliases(&self, target: &str, wanted: &Wanted) -> Result<Vec<Entry>, LedgerError> {
-        let rows = sqlx::query(ROWS)
+        let found = if wanted.order.is_some() { OF_ORDER } else { OF_ID };
+        let rows = sqlx::query(AssertSqlSafe(format!("{found}{FOUND}")))
             .bind(target)
             .bind(wanted.kind.map(alias_kind_code))
             .bind(&wanted.alias_type)

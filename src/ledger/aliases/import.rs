@@ -2,9 +2,11 @@
 
 use super::super::alias_rows::{Effect, Said, apply_aliases};
 use super::super::codec::json_text;
-use super::super::intake::wake;
-use super::super::naming::OrderKey;
+use super::super::naming::{OrderKey, find_lanes};
+use super::super::waking::wake_named;
 use super::super::{Ledger, LedgerError, Targets};
+use super::fresh::Fresh;
+use super::known::leave_known;
 use super::lanes::lanes_of;
 use crate::event::{AliasKind, AliasRow};
 use crate::plan::names::{NameRow, Origin};
@@ -100,7 +102,7 @@ impl Import {
         Ok(Some(effects))
     }
 
-    /// None where a lane was merged away before it could be locked.
+    /// None where something else came in between.
     async fn take_in(&self, db: &mut PgConnection, rows: &[AliasRow]) -> Result<Option<Vec<Effect>>, LedgerError> {
         let Importing { target, types, .. } = &self.importing;
         let said = |row| Said {
@@ -110,12 +112,28 @@ impl Import {
             new: NameRow { bwp_id: row.bwp_id.clone(), origin: Origin::Import, version: row.version, time: self.said_at },
         };
         let said: Vec<Said> = rows.iter().map(said).collect();
-        let Some(mut lanes) = lanes_of(db, &said).await? else { return Ok(None) };
+        let mut effects: Vec<Option<Effect>> = vec![None; rows.len()];
+        let keys = said.iter().flat_map(|said| [Some(said.order.clone()), said.tied_to()]).flatten().collect();
+        let lanes = find_lanes(db, &keys).await?;
+        if !Fresh::of(&said, &lanes, &mut effects).write(db).await? {
+            return Ok(None);
+        }
+        leave_known(db, &said, &lanes, &mut effects).await?;
+        let rest: Vec<Said> = said.into_iter().zip(&effects).filter(|(_, done)| done.is_none()).map(|(said, _)| said).collect();
+        let Some(of_rest) = self.change(db, &rest).await? else { return Ok(None) };
+        let mut of_rest = of_rest.into_iter();
+        Ok(Some(effects.into_iter().filter_map(|effect| effect.or_else(|| of_rest.next())).collect()))
+    }
+
+    /// Rows that say something of orders that are known already. None where a lane was merged away before it could be locked.
+    async fn change(&self, db: &mut PgConnection, said: &[Said<'_>]) -> Result<Option<Vec<Effect>>, LedgerError> {
+        let Importing { target, types, .. } = &self.importing;
+        let Some(mut lanes) = lanes_of(db, said.iter().map(|said| said.order.clone()), said).await? else { return Ok(None) };
         let targets = Targets::from([(target.clone(), types.clone())]);
-        let effects = apply_aliases(db, &said, &mut lanes, &targets).await?;
+        let effects = apply_aliases(db, said, &mut lanes, &targets).await?;
         let changed = said.iter().zip(&effects).filter(|(_, effect)| matches!(effect, Effect::New | Effect::Replaced(_)));
         let named: BTreeSet<i64> = changed.filter_map(|(said, _)| lanes.get(&said.order).copied()).collect();
-        wake(db, BTreeSet::new(), named).await?;
+        wake_named(db, named).await?;
         Ok(Some(effects))
     }
 

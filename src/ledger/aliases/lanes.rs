@@ -5,6 +5,7 @@ use super::super::LedgerError;
 use super::super::alias_rows::Said;
 use super::super::naming::{self, OrderKey, find_lanes};
 use crate::event::AliasKind;
+use fail::fail_point;
 use sqlx::{PgConnection, Row};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,9 +21,16 @@ enum Place {
     New(usize),
 }
 
-/// The lanes of all orders that rows name, made where there are none, and locked. None where one was merged away meanwhile.
-pub(super) async fn lanes_of(db: &mut PgConnection, said: &[Said<'_>]) -> Result<Option<BTreeMap<OrderKey, i64>>, LedgerError> {
-    let keys: BTreeSet<OrderKey> = said.iter().flat_map(|said| [Some(said.order.clone()), said.tied_to()]).flatten().collect();
+/// The lanes of some orders and of all that rows name, made where there are none, and locked. None where one was merged away meanwhile.
+pub(in crate::ledger) async fn lanes_of(
+    db: &mut PgConnection,
+    orders: impl Iterator<Item = OrderKey>,
+    said: &[Said<'_>],
+) -> Result<Option<BTreeMap<OrderKey, i64>>, LedgerError> {
+    let keys: BTreeSet<OrderKey> = orders.chain(said.iter().filter_map(Said::tied_to)).collect();
+    if keys.is_empty() {
+        return Ok(Some(BTreeMap::new()));
+    }
     let mut lanes = find_lanes(db, &keys).await?;
     let mut adopted = Vec::new();
     if lanes.len() < keys.len() {
@@ -32,6 +40,7 @@ pub(super) async fn lanes_of(db: &mut PgConnection, said: &[Said<'_>]) -> Result
         adopted.clone_from(&plan.adopted);
         lanes.extend(plan.write(db).await?);
     }
+    fail_point!("intake-named");
     let wanted: BTreeSet<i64> = lanes.values().copied().collect();
     if naming::lock_lanes(db, &wanted).await? != wanted {
         return Ok(None);
@@ -40,7 +49,7 @@ pub(super) async fn lanes_of(db: &mut PgConnection, said: &[Said<'_>]) -> Result
 }
 
 /// The aliases that the batch ties to each id of Buy with Prime; not those of which it says different things.
-fn groups(said: &[Said<'_>]) -> BTreeMap<OrderKey, Vec<OrderKey>> {
+pub(super) fn groups(said: &[Said<'_>]) -> BTreeMap<OrderKey, Vec<OrderKey>> {
     let mut ties: BTreeMap<&OrderKey, BTreeSet<Option<OrderKey>>> = BTreeMap::new();
     for said in said.iter().filter(|said| said.row.kind == AliasKind::Order) {
         ties.entry(&said.order).or_default().insert(said.tied_to());
@@ -68,8 +77,9 @@ async fn bare(
     let rows = sqlx::query(
         "SELECT n.target, n.alias_type, n.id
          FROM unnest($1::text[], $2::text[], $3::text[]) AS k (target, alias_type, id)
-         JOIN order_name n ON (n.target, n.alias_type, n.id) = (k.target, k.alias_type, k.id)
-         JOIN lane l ON l.id = n.lane
+         CROSS JOIN LATERAL (SELECT * FROM order_name n
+             WHERE (n.target, n.alias_type, n.id) = (k.target, k.alias_type, k.id) LIMIT 1) n
+         CROSS JOIN LATERAL (SELECT bwp_id FROM lane WHERE id = n.lane LIMIT 1) l
          WHERE n.origin IS NULL AND l.bwp_id IS NULL",
     )
     .bind(keys.iter().map(|key| key.target.clone()).collect::<Vec<_>>())

@@ -4,17 +4,21 @@
 //! |---|---|
 //! | `import` | rows from a file, batch by batch, under the same locks as intake |
 //! | `lanes` | lanes for the orders of a batch, many at a time |
+//! | `fresh`, `known` | rows of orders of which nobody has heard, copied in; rows that are there already, left alone |
 //! | `export` | all rows of a target, as a stream |
 //! | `get` | single rows, with what they replaced |
 //! | `waiting` | what is waited for, in numbers |
 
 mod export;
+mod fresh;
 mod get;
 mod import;
+mod known;
 mod lanes;
 mod waiting;
 
 pub use super::alias_rows::Effect;
 pub use get::{Entry, Replaced, Wanted};
 pub use import::{Import, Importing};
+pub(super) use lanes::lanes_of;
 pub use waiting::Waiting;

@@ -1,0 +1,235 @@
+//! How Postgres does what is asked of it when a million names and a hundred thousand waiting events are there: the plan of every
+//! statement that the program really makes while names are looked up and events wait and wake, as the server itself reports it.
+
+use crate::shop::{Shop, order};
+use crate::sized::{self, ORDERS, WAITING};
+use crate::support::events::{Event, Kind};
+use crate::support::{PATIENCE, wait_until};
+use bwp_simulator::Options;
+use bwp_sync::event::{Alias, AliasKind, AliasRow, Reference};
+use bwp_sync::ledger::Ledger;
+use bwp_sync::ledger::aliases::{Importing, Wanted};
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Executor};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use tracing::field::{Field, Visit};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+
+/// The tables that are large in a large shop.
+const LARGE: [&str; 8] = ["lane", "order_name", "name", "work", "entity", "seen", "alias_change", "waking"];
+
+/// A statement may touch so many pages at the most, and as many more for each row that it finds or writes.
+const PAGES: f64 = 400.0;
+const PAGES_A_ROW: f64 = 40.0;
+
+/// What has to be among what was seen, so that nothing is judged by its absence.
+const EXPECTED: [(&str, &str); 18] = [
+    ("lanes by their names", "SELECT n.target, n.alias_type, n.id, n.lane FROM unnest"),
+    ("locks of lanes", "SELECT id FROM lane WHERE id = ANY($1)"),
+    ("rows of orders", "SELECT n.target, n.alias_type, n.id, n.bwp_id"),
+    ("rows of things", "SELECT n.lane, n.kind, n.alias_type, n.id, n.bwp_id"),
+    (
+        "writing rows of things",
+        "INSERT INTO name (lane, kind, alias_type, id, bwp_id, origin, version, said_at) SELECT * FROM said",
+    ),
+    ("writing rows of orders", "INSERT INTO order_name (target, alias_type, id, lane, bwp_id"),
+    ("what was there before", "SELECT hash FROM work WHERE state = 3"),
+    ("a claim", "ORDER BY next_at LIMIT $2 FOR UPDATE SKIP LOCKED"),
+    ("names of a lane", "WHERE lane = ANY($1) AND origin IS NOT NULL"),
+    ("things of a lane", "FROM entity WHERE lane = ANY($1)"),
+    ("events of a lane", "FROM work WHERE lane = l.id AND state = 1"),
+    ("parking", "UPDATE work w SET state = k.state"),
+    ("the lease", "ON l.id = k.id AND l.lease_no = k.lease_no"),
+    ("events that may wait for a name", "FROM work w WHERE w.lane = k.id AND w.state <> $2"),
+    ("waking", "INSERT INTO waking"),
+    ("whose turn it is", "FROM waking WHERE target = $1 AND is_due = false"),
+    ("lanes that become due", "UPDATE lane SET next_at"),
+    ("aliases get", "WITH RECURSIVE own"),
+];
+
+/// Keeps what the server says of its plans.
+#[derive(Clone, Default)]
+struct Notices(Arc<Mutex<Vec<String>>>);
+
+impl<S: tracing::Subscriber> Layer<S> for Notices {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        struct Message<'a>(&'a Notices);
+        impl Visit for Message<'_> {
+            fn record_str(&mut self, field: &Field, value: &str) {
+                if field.name() == "message" && value.contains("plan:\n") {
+                    self.0.0.lock().unwrap().push(value.to_owned());
+                }
+            }
+
+            fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
+        }
+        if event.metadata().target() == "sqlx::postgres::notice" {
+            event.record(&mut Message(self));
+        }
+    }
+}
+
+/// One statement, and what is wrong with its plan.
+struct Seen {
+    text: String,
+    wrong: Vec<String>,
+}
+
+impl Seen {
+    fn of(notice: &str) -> Seen {
+        let (_, json) = notice.split_once("plan:\n").unwrap();
+        let report: Value = serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {notice}"));
+        let text = report["Query Text"].as_str().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+        let mut seen = Seen { text, wrong: Vec::new() };
+        let (mut rows, plan) = (0.0, &report["Plan"]);
+        seen.look(plan, &mut rows);
+        let number = |member: &str| plan[member].as_f64().unwrap_or_default();
+        let pages = number("Shared Hit Blocks") + number("Shared Read Blocks");
+        if pages > PAGES + PAGES_A_ROW * rows {
+            seen.wrong.push(format!("{pages} pages for {rows} rows"));
+        }
+        seen
+    }
+
+    /// Large tables are come at by an index with a condition, and little of what it gives is thrown away.
+    fn look(&mut self, node: &Value, rows: &mut f64) {
+        let number = |member: &str| node[member].as_f64().unwrap_or_default();
+        let (kind, loops) = (node["Node Type"].as_str().unwrap_or_default(), number("Actual Loops"));
+        *rows = rows.max(number("Actual Rows") * loops);
+        let is_large = node["Relation Name"].as_str().is_some_and(|relation| LARGE.contains(&relation));
+        let by_index = ["Index Scan", "Index Only Scan", "Bitmap Index Scan"].contains(&kind);
+        if is_large && kind == "Seq Scan" || by_index && node.get("Index Cond").is_none() {
+            self.wrong.push(format!("{kind} of {} {}", node["Relation Name"], node["Index Name"]));
+        }
+        let removed = number("Rows Removed by Filter") + number("Rows Removed by Index Recheck");
+        if removed > 100.0 {
+            self.wrong.push(format!("{kind} of {} throws {removed} rows away", node["Relation Name"]));
+        }
+        node["Plans"].as_array().into_iter().flatten().for_each(|inner| self.look(inner, rows));
+    }
+}
+
+async fn set(shop: &Shop, setting: &str) {
+    let statement = format!("ALTER DATABASE {} SET {setting}", shop.database.name);
+    shop.database.pool().await.execute(AssertSqlSafe(statement)).await.unwrap();
+}
+
+fn a_return(id: &str, order: usize, line: &str) -> Event {
+    let data = json!({"order": {"id": order.to_string()}, "return": {"id": format!("RMA-{id}")}, "state": "CREATED",
+        "lines": [{"line": {"alias": {"type": "SKU", "id": line}}, "quantity": 1}]});
+    Event::new(Kind::Return, id, data)
+}
+
+fn a_row(id: &str, order: &str, line: &str) -> Event {
+    let alias = json!({"type": "SKU", "id": line});
+    Event::new(Kind::Alias, id, json!({"kind": "LINE_ITEM", "alias": alias, "bwpId": "line-1", "order": {"id": order}}))
+}
+
+fn imported(order: usize, kind: AliasKind, alias: (&str, &str), bwp_id: &str) -> AliasRow {
+    let alias = Alias { alias_type: alias.0.to_owned(), id: alias.1.to_owned() };
+    let order = (kind != AliasKind::Order).then(|| Reference::Id(order.to_string()));
+    AliasRow { kind, alias, bwp_id: Some(bwp_id.to_owned()), version: None, order }
+}
+
+/// Every way in which names come and events wait and wake.
+async fn play(shop: &Shop, round: usize) {
+    let at = |n: usize| WAITING + 1_000 * round + n;
+    // Names that nobody knows: looked up, read, parked. Then they come, with the name of an order that nobody has heard of.
+    let late: Vec<Event> = (1..9).map(|n| a_return(&format!("p-{}", at(n)), at(n), "NEW")).collect();
+    for n in 1..9 {
+        shop.simulator.seed_order(order(&format!("B-{}", at(n)), &at(n).to_string())).unwrap();
+    }
+    shop.take(&late).await;
+    let waiting = |count: usize| {
+        wait_until("events to wait", PATIENCE, async move || {
+            let backlog = shop.ledger.totals().await.unwrap().backlog;
+            if backlog.waiting as usize == count { Ok(()) } else { Err(format!("{backlog:?}")) }
+        })
+    };
+    waiting(WAITING + 8).await;
+    let rows: Vec<Event> = (1..9).map(|n| a_row(&format!("a-{}", at(n)), &at(n).to_string(), "NEW")).collect();
+    shop.take(&rows).await;
+    waiting(WAITING).await;
+    let tie = json!({"kind": "ORDER", "alias": {"type": "SECOND", "id": at(9).to_string()}, "bwpId": format!("B-{}", at(9))});
+    shop.take(&[
+        a_row(&format!("n-{round}"), &format!("nobody-{round}"), "NEW"),
+        Event::new(Kind::Alias, &format!("t-{round}"), tie),
+    ])
+    .await;
+    // What an operator does: batches as large as those of the command.
+    let importing = Importing {
+        target: "default".into(),
+        types: shop.targets()["default"].clone(),
+        is_dry: false,
+        who: "test".into(),
+        from: "test".into(),
+        reason: None,
+    };
+    let mut import = shop.ledger.import(importing).await.unwrap();
+    let old: Vec<AliasRow> =
+        (1..=10_000).map(|n| imported(ORDERS - n, AliasKind::LineItem, ("EXTERNAL_ITEM_ID", "L-1"), "line-1")).collect();
+    import.take(&old).await.unwrap();
+    let new: Vec<AliasRow> = (1..=10_000)
+        .map(|n| match n % 5 {
+            0 => imported(n, AliasKind::Order, ("EXTERNAL_ID", &format!("{round}-{n}")), &format!("B-{round}-{n}")),
+            1 => imported(ORDERS - n, AliasKind::Order, ("EXTERNAL_ID", &(ORDERS - n).to_string()), &format!("B-{}", ORDERS - n)),
+            _ => imported(ORDERS - n, AliasKind::LineItem, ("SKU", &format!("new-{round}")), "line-1"),
+        })
+        .collect();
+    import.take(&new).await.unwrap();
+    let text = |text: &str| Some(text.to_owned());
+    for wanted in [
+        Wanted { id: text("77"), ..Wanted::default() },
+        Wanted { id: text("RMA-unknown"), kind: Some(AliasKind::Return), ..Wanted::default() },
+        Wanted { id: text("78"), alias_type: text("EXTERNAL_ID"), kind: Some(AliasKind::Order), ..Wanted::default() },
+        Wanted { order: text("79"), ..Wanted::default() },
+        Wanted { order: text("80"), id: text("L-2"), kind: Some(AliasKind::LineItem), ..Wanted::default() },
+    ] {
+        shop.ledger.get_aliases("default", &wanted).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn names_are_found_by_indexes_however_many_there_are() {
+    let mut shop = Shop::open(Options::default(), &[]).await;
+    shop.stop().await;
+    sized::fill(&shop.database).await;
+    for setting in [
+        "session_preload_libraries = 'auto_explain'",
+        "auto_explain.log_min_duration = 0",
+        "auto_explain.log_level = notice",
+        "auto_explain.log_analyze = on",
+        "auto_explain.log_buffers = on",
+        "auto_explain.log_timing = off",
+        "auto_explain.log_format = json",
+    ] {
+        set(&shop, setting).await;
+    }
+    let notices = Notices::default();
+    let guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(notices.clone()));
+    // A server plans a statement anew each time, or once for all values: it has to be right both ways.
+    for (round, mode) in ["force_custom_plan", "force_generic_plan"].into_iter().enumerate() {
+        set(&shop, &format!("plan_cache_mode = {mode}")).await;
+        shop.ledger = Ledger::new(&shop.settings.database.url.current(), 4).unwrap();
+        shop.start();
+        play(&shop, round).await;
+        shop.stop().await;
+        shop.ledger.close().await;
+    }
+    drop(guard);
+    let notices = std::mem::take(&mut *notices.0.lock().unwrap());
+    let mut wrong = BTreeSet::new();
+    let mut seen: Vec<Seen> = notices.iter().map(|notice| Seen::of(notice)).collect();
+    // Counting what there is has a way of its own, and is asked for by the test alone.
+    seen.retain(|seen| !seen.text.contains("FROM tally"));
+    for seen in &seen {
+        wrong.extend(seen.wrong.iter().map(|wrong| format!("{wrong}: {}", seen.text)));
+    }
+    println!("{} plans, {} statements", seen.len(), seen.iter().map(|seen| &seen.text).collect::<BTreeSet<_>>().len());
+    let is_seen = |part: &str| seen.iter().any(|seen| seen.text.contains(part));
+    let missing: Vec<&str> = EXPECTED.iter().filter(|(_, part)| !is_seen(part)).map(|(what, _)| *what).collect();
+    assert_eq!(missing, [""; 0], "{:#?}", seen.iter().map(|seen| &seen.text).collect::<BTreeSet<_>>());
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
