@@ -156,6 +156,8 @@ impl Lane {
         // A read that failed holds back only what it is for.
         let unread = self.next_read().filter(|next| *next > now && !questions.is_empty());
         if !questions.is_empty() && unread.is_none() {
+            // One read answers for all that is due, however little of it would have been sent next.
+            let (questions, _) = self.questions(&self.whole_survey(rules, now), rules, now);
             return self.read(rules, questions);
         }
         if let Some(draft) = draft::next(self, survey, rules, now) {

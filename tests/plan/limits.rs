@@ -216,3 +216,15 @@ fn parts_of_a_package_are_looked_at_together_however_many_things_are_due_between
     // The parts have to be read first, so the first of what is due is looked at, too.
     assert_eq!(bench.lane.survey(&bench.rules, bench.now).events().collect::<Vec<_>>(), [first, first + 1, second]);
 }
+
+#[test]
+fn one_read_asks_for_all_names_of_a_backlog() {
+    let mut bench = Bench::new();
+    bench.rules.coalesce = Coalesce::Off;
+    for n in 0..20 {
+        refund(&mut bench, &format!("W-{n}"), json!({"lines": [{"line": {"id": format!("X-{n}")}, "quantity": 1}]}));
+        refund(&mut bench, &format!("R-{n}"), json!({}));
+    }
+    let Next::Read { questions, .. } = bench.turn() else { panic!("names are missing") };
+    assert_eq!(questions.len(), 20);
+}
