@@ -25,9 +25,10 @@ const ENROL: &str = "INSERT INTO waking AS w (lane, target, is_due)
     ON CONFLICT (lane) DO UPDATE SET is_due = w.is_due OR excluded.is_due
     RETURNING CASE WHEN is_due THEN lane END";
 
-/// Lanes that are not due any more: somebody has taken them up. Those that somebody is just busy with are left for the next time.
-const TAKEN_UP: &str =
-    "SELECT id FROM lane WHERE id = ANY($1) AND (next_at IS NULL OR next_at > now() OR merged_into IS NOT NULL)
+/// Lanes that are not due any more: somebody has taken them up, or they rest. Those that somebody is just busy with are left for the
+/// next time.
+const TAKEN_UP: &str = "SELECT id FROM lane
+    WHERE id = ANY($1) AND (next_at IS NULL OR next_at > now() OR parked_until > now() OR merged_into IS NOT NULL)
     ORDER BY id FOR UPDATE SKIP LOCKED";
 
 /// Makes lanes due whose rows are locked.
