@@ -13,8 +13,10 @@ use std::ops::Deref;
 pub struct Things {
     all: BTreeMap<Subject, Thing>,
     before: BTreeMap<Subject, Option<Thing>>,
-    /// By the aliases that Buy with Prime holds of them; of the things in `before` as they were then.
+    /// By the aliases that Buy with Prime holds of them; of the things in `unindexed` as they were then.
     carriers: BTreeMap<(AliasKind, Alias), BTreeSet<Subject>>,
+    /// Things that may have changed since, with the aliases that they had.
+    unindexed: BTreeMap<Subject, Vec<Alias>>,
 }
 
 impl Things {
@@ -29,10 +31,21 @@ impl Things {
         let carries = |subject: &&Subject| {
             subject.kind() == kind && self.all.get(subject).is_some_and(|thing| carried(thing).any(|carried| carried == alias))
         };
-        // What has changed is in no index yet, or in that of what it was.
-        let unchanged = self.carriers.get(&(kind, alias.clone())).into_iter().flatten();
-        let unchanged = unchanged.filter(|subject| !self.before.contains_key(subject));
-        unchanged.chain(self.before.keys().filter(carries)).min()
+        let indexed = self.carriers.get(&(kind, alias.clone())).into_iter().flatten();
+        let indexed = indexed.filter(|subject| !self.unindexed.contains_key(subject));
+        indexed.chain(self.unindexed.keys().filter(carries)).min()
+    }
+
+    /// Brings what has changed into the index, before many carriers are looked for.
+    pub fn reindex(&mut self) {
+        for (subject, before) in std::mem::take(&mut self.unindexed) {
+            for alias in before {
+                if let Some(carriers) = self.carriers.get_mut(&(subject.kind(), alias)) {
+                    carriers.remove(&subject);
+                }
+            }
+            self.index(subject);
+        }
     }
 
     /// A thing that is about to be changed, made where it was not known.
@@ -76,14 +89,7 @@ impl Things {
 
     /// The rows say it all now.
     pub fn stored(&mut self) {
-        for (subject, before) in std::mem::take(&mut self.before) {
-            for alias in before.iter().flat_map(carried) {
-                if let Some(carriers) = self.carriers.get_mut(&(subject.kind(), alias.clone())) {
-                    carriers.remove(&subject);
-                }
-            }
-            self.index(subject);
-        }
+        self.before.clear();
     }
 
     fn index(&mut self, subject: Subject) {
@@ -93,8 +99,12 @@ impl Things {
     }
 
     fn note(&mut self, subject: &Subject) {
+        let thing = self.all.get(subject);
         if !self.before.contains_key(subject) {
-            self.before.insert(subject.clone(), self.all.get(subject).cloned());
+            self.before.insert(subject.clone(), thing.cloned());
+        }
+        if !self.unindexed.contains_key(subject) {
+            self.unindexed.insert(subject.clone(), thing.into_iter().flat_map(carried).cloned().collect());
         }
     }
 }
@@ -124,4 +134,55 @@ fn carried(thing: &Thing) -> impl Iterator<Item = &Alias> {
         _ => None,
     };
     aliases.into_iter().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use super::*;
+    use crate::plan::subject::Name;
+    use proptest::prelude::*;
+
+    fn subject(n: u8) -> Subject {
+        Subject::Refund(Name::Bwp(n.to_string()))
+    }
+
+    fn alias(n: u8) -> Alias {
+        Alias { alias_type: "T".into(), id: n.to_string() }
+    }
+
+    proptest! {
+        #[test]
+        fn the_index_and_the_changes_say_what_a_look_at_everything_would(
+            acts in prop::collection::vec((0_u8..6, 0_u8..4, 0_u8..4), 1..60),
+        ) {
+            let mut things = Things::default();
+            let mut rows: BTreeMap<Subject, Thing> = BTreeMap::new();
+            for (act, at, of) in acts {
+                match act {
+                    0 => _ = things.remove(&subject(at)),
+                    1 => things.reindex(),
+                    2 => {
+                        let changes: Vec<_> = things.changes().map(|(subject, thing)| (subject.clone(), thing.cloned())).collect();
+                        for (subject, thing) in changes {
+                            match thing {
+                                Some(thing) => prop_assert!(rows.insert(subject, thing.clone()) != Some(thing), "nothing new"),
+                                None => prop_assert!(rows.remove(&subject).is_some(), "it was not there"),
+                            }
+                        }
+                        prop_assert_eq!(&rows, &things.all);
+                        things.stored();
+                    }
+                    3 => _ = things.get_mut(&subject(at)),
+                    _ => if let Known::Refund { held, .. } = &mut things.hold(&subject(at)).known {
+                        held.aliases = BTreeSet::from([alias(of)]);
+                    },
+                }
+                for of in 0..4 {
+                    let looked = things.iter().find(|(_, thing)| carried(thing).any(|carried| *carried == alias(of)));
+                    prop_assert_eq!(things.carrier(AliasKind::Refund, &alias(of)), looked.map(|(subject, _)| subject));
+                }
+            }
+        }
+    }
 }

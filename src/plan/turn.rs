@@ -49,6 +49,7 @@ impl Lane {
         let mut settled = Vec::new();
         self.rename_things();
         loop {
+            self.things.reindex();
             let survey = self.survey(rules, now);
             if self.bury(&survey) || self.settle(&survey, &mut settled) || self.expire(&survey, rules, now, &mut settled) {
                 continue;
