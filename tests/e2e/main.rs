@@ -40,6 +40,7 @@ mod sound;
 mod steps;
 #[path = "../support/mod.rs"]
 mod support;
+mod tour;
 mod traced;
 mod traps;
 mod whole;
