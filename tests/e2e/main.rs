@@ -19,6 +19,7 @@ mod joined;
 mod killed;
 mod kubelet;
 mod late;
+mod listed;
 mod many;
 mod marked;
 mod merchant;
