@@ -26,7 +26,8 @@ impl Acting {
     }
 }
 
-fn user() -> String {
+/// Who runs the command: `$USER@host`.
+pub fn user() -> String {
     let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "unknown".to_owned());
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     match host.trim() {

@@ -69,7 +69,7 @@ fn told(forgotten: &Forgotten, dry_run: bool) -> String {
         (forgotten.dead_events, "payers in records of dead events"),
         (forgotten.dead_letters, "dead letters that wait to be published"),
         (forgotten.quarantined, "records that could not be read"),
-        (forgotten.requests, "requests that had a (masked) payer"),
+        (forgotten.requests, "requests with a payer, who was masked from the beginning"),
     ] {
         let _ = writeln!(text, "  {count} {what}");
     }

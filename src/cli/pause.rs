@@ -6,10 +6,12 @@ use chrono::{DateTime, Utc};
 use clap::Args;
 use serde_json::json;
 
+use super::acting::user;
 use super::run::{failed, within_runtime};
 use super::{Exit, Global, Output, print};
 use crate::config::{ConfigErrors, Purpose, Settings};
-use crate::ledger::pause::{By, Pausable, Pause};
+use crate::ledger::acts::By;
+use crate::ledger::pause::{Pausable, Pause};
 use crate::ledger::{Ledger, LedgerError};
 
 /// What is to stop, or to go on; without it, what stands still is listed.
@@ -36,7 +38,7 @@ pub struct PauseArgs {
     /// Why: kept with the act, and shown.
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
-    /// Who: kept with the act, and shown. Without it, the user that runs the command.
+    /// Who: kept with the act, and shown. Without it, $USER@host.
     #[arg(long, value_name = "NAME")]
     pub who: Option<String>,
 }
@@ -82,8 +84,7 @@ pub(super) fn run(global: &Global, args: &PauseArgs, act: Act) -> Result<Exit, C
 }
 
 fn by(args: &PauseArgs) -> By {
-    let user = || ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()));
-    By { who: args.who.clone().or_else(user).unwrap_or_else(|| "unknown".to_owned()), reason: args.reason.clone() }
+    By { who: args.who.clone().unwrap_or_else(user), reason: args.reason.clone() }
 }
 
 /// What is meant; none where all is asked for.

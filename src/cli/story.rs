@@ -221,6 +221,16 @@ fn next(story: &Story, limits: &Limits) -> Vec<String> {
     let (lane, target) = (&story.lane, &story.target);
     let future = |at: &Option<DateTime<Utc>>| at.filter(|at| *at > story.now);
     let mut next: Vec<String> = story.paces.iter().map(|(subject, pace)| held_back(subject, pace, story, limits)).collect();
+    if let Some(pause) = &target.paused {
+        let why = pause.reason.as_ref().map_or_else(String::new, |reason| format!(", because: {reason}"));
+        next.push(format!(
+            "{} paused target {} at {}{why}. Nothing is sent or read before `bwp-sync resume {}`, and no event is charged for the time",
+            pause.who,
+            lane.target,
+            time(pause.since),
+            lane.target,
+        ));
+    }
     if let Some(since) = target.open_since {
         next.push(format!(
             "target {} does not answer with sense since {}: nothing is sent or read before it does, and no event is charged for it",
@@ -247,6 +257,7 @@ fn next(story: &Story, limits: &Limits) -> Vec<String> {
     next.push(match (lane.next_at, is_unsettled) {
         (Some(end), _) if lane.is_leased => format!("a replica works on it; if that dies, another takes it up at {}", time(end)),
         (Some(at), _) if at > story.now => format!("its next turn is at {}, or when something comes for it", time(at)),
+        (Some(_), _) if target.paused.is_some() => "its turn comes when the target goes on".to_owned(),
         (Some(_), _) => "its turn is due now".to_owned(),
         (None, true) => "nothing, until a name comes".to_owned(),
         (None, false) => "nothing, until an event comes".to_owned(),

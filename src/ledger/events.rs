@@ -1,9 +1,10 @@
 //! Events as operators ask for them: unsettled and dead ones from the work, all others from the history.
 
 use super::attempts::{AttemptRow, attempts_of};
-use super::codec::{identity_hash, kind_code, kind_of, state, status_code};
+use super::codec::{identity_hash, kind_of, state};
 use super::connect::in_time;
 use super::load::{Record, record};
+use super::settled::{outcome_ids, settled_event, settled_events};
 use super::{Ledger, LedgerError, Place};
 use crate::event::{Identity, Kind};
 use crate::outcome::outcome_id;
@@ -19,9 +20,6 @@ use uuid::Uuid;
 
 /// The statuses of events that are not settled.
 pub const UNSETTLED: [&str; 4] = ["WAITING", "QUEUED", "IN_FLIGHT", "RETRYING"];
-
-/// Outcomes of one event that are looked for; nobody retries more often.
-const MOST_OUTCOMES: i32 = 64;
 
 /// The status of a row of work `w` in its lane `l`.
 macro_rules! status {
@@ -191,7 +189,7 @@ impl Ledger {
         in_time(async {
             let mut connection = self.pool.acquire().await?;
             let ids: Vec<String> = match name {
-                EventName::Identity(identity) => (1..=MOST_OUTCOMES).map(|number| outcome_id(identity, number)).collect(),
+                EventName::Identity(identity) => outcome_ids(identity),
                 EventName::Place(id) => vec![id.clone()],
             };
             let past = sqlx::query(
@@ -353,70 +351,6 @@ pub(super) fn work_row(row: &PgRow) -> Result<(EventRow, Record), LedgerError> {
         no: row.try_get("no")?,
     };
     Ok((row, record))
-}
-
-/// Outcomes that are present: a dead event is found in the work.
-pub(super) async fn settled_events(db: &mut PgConnection, filter: &Filter, limit: i64) -> Result<Vec<EventRow>, LedgerError> {
-    let wanted: Vec<i16> = Status::ALL
-        .into_iter()
-        .filter(|status| *status != Status::Dead)
-        .filter(|status| filter.statuses.as_ref().is_none_or(|wanted| wanted.iter().any(|wanted| wanted == status.as_str())))
-        .map(status_code)
-        .collect();
-    if wanted.is_empty() || filter.identity.is_some() {
-        return Ok(Vec::new());
-    }
-    let ids = filter.order.as_ref().map(|order| order.ids.iter().map(|id| id.as_bytes().to_vec()).collect::<Vec<_>>());
-    let rows = sqlx::query(
-        "SELECT h.settled_at, h.lane, h.no, h.outcome FROM history h
-         WHERE h.status = ANY($1) AND ($2::bigint[] IS NULL OR h.lane = ANY($2) OR (h.lane IS NULL AND h.record_key = ANY($3)))
-           AND ($4::text IS NULL OR h.outcome::json #>> '{data,target}' = $4) AND ($5::smallint IS NULL OR h.kind = $5)
-           AND ($6::text IS NULL OR h.class = $6) AND ($7::text IS NULL OR h.code = $7)
-           AND ($8::timestamptz IS NULL OR h.settled_at >= $8) AND ($9::timestamptz IS NULL OR h.settled_at <= $9)
-         ORDER BY h.xid DESC, h.seq DESC LIMIT $10",
-    )
-    .bind(wanted)
-    .bind(filter.order.as_ref().map(|order| order.lanes.clone()))
-    .bind(ids)
-    .bind(&filter.target)
-    .bind(filter.kind.map(kind_code))
-    .bind(&filter.class)
-    .bind(&filter.code)
-    .bind(filter.since)
-    .bind(filter.until)
-    .bind(limit)
-    .fetch_all(db)
-    .await?;
-    rows.iter().map(settled_event).collect()
-}
-
-/// A row of history: `settled_at, lane, no, outcome`.
-pub(super) fn settled_event(row: &PgRow) -> Result<EventRow, LedgerError> {
-    let text: String = row.try_get("outcome")?;
-    let outcome: Value = serde_json::from_str(&text)?;
-    let data = &outcome["data"];
-    let text = |value: &Value| value.as_str().map(str::to_owned);
-    let kind = text(&data["event"]["type"]).and_then(|name| Kind::of_type(&name));
-    let number = outcome["id"].as_str().and_then(|id| id.rsplit_once('#')).and_then(|(_, number)| number.parse().ok());
-    Ok(EventRow {
-        source: text(&data["event"]["source"]),
-        id: text(&data["event"]["id"]),
-        kind: kind.map(|kind| kind.label().to_owned()),
-        target: text(&data["target"]),
-        order: text(&data["order"]["id"]).or_else(|| text(&data["order"]["bwpId"])),
-        status: text(&data["status"]).unwrap_or_default(),
-        reason: serde_json::from_value(data["reason"].clone()).ok(),
-        since: row.try_get("settled_at")?,
-        received_at: None,
-        waits_for: Vec::new(),
-        attempts: data["attempts"].as_u64().and_then(|attempts| u32::try_from(attempts).ok()).unwrap_or_default(),
-        outcomes: number.unwrap_or(1),
-        topic: text(&data["event"]["topic"]).unwrap_or_default(),
-        partition: data["event"]["partition"].as_i64().and_then(|number| i32::try_from(number).ok()).unwrap_or_default(),
-        offset: data["event"]["offset"].as_i64().unwrap_or_default(),
-        lane: row.try_get("lane")?,
-        no: row.try_get("no")?,
-    })
 }
 
 /// One page of matching rows of work, in the order of lanes: what acts on events goes through them so.

@@ -52,6 +52,7 @@ pub mod retention;
 mod retry;
 mod save;
 pub mod settle;
+mod settled;
 pub mod standing;
 pub mod story;
 pub mod totals;

@@ -1,5 +1,6 @@
 //! Targets and topics that operators stopped, for all replicas: since when, who, why. Every change is an act on record.
 
+use super::acts::By;
 use super::connect::in_time;
 use super::{Ledger, LedgerError};
 use chrono::{DateTime, Utc};
@@ -36,15 +37,6 @@ pub struct Pause {
     /// Since when.
     pub since: DateTime<Utc>,
     /// Who stopped it.
-    pub who: String,
-    /// Why.
-    pub reason: Option<String>,
-}
-
-/// Who does something, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct By {
-    /// Who.
     pub who: String,
     /// Why.
     pub reason: Option<String>,

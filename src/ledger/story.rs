@@ -4,7 +4,9 @@ use super::acts::{ActRow, acts_of};
 use super::attempts::{AttemptRow, attempts_of};
 use super::codec::{alias_kind_of, origin_of};
 use super::connect::in_time;
-use super::events::{EventRow, Filter, OrderScope, settled_event, work_events};
+use super::events::{EventRow, Filter, OrderScope, work_events};
+use super::pause::{Pausable, Pause};
+use super::settled::settled_event;
 use super::{Ledger, LedgerError};
 use crate::event::AliasKind;
 use crate::plan::lane::Memo;
@@ -69,13 +71,15 @@ pub struct LaneStanding {
 }
 
 /// How the target of an order stands.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TargetNow {
     /// A `Retry-After`.
     pub not_before: Option<DateTime<Utc>>,
     /// Since when its breaker is open.
     pub open_since: Option<DateTime<Utc>>,
-    /// For how long it was, all times together: time that no event is charged for.
+    /// The pause, where an operator stopped it.
+    pub paused: Option<Pause>,
+    /// For how long its breaker was open or it was paused, all times together: time that no event is charged for.
     pub open_for: TimeDelta,
 }
 
@@ -224,8 +228,9 @@ async fn scope(db: &mut PgConnection, lanes: &[i64]) -> Result<OrderScope, Ledge
 async fn standing(db: &mut PgConnection, lane: i64) -> Result<Option<(LaneStanding, TargetNow, DateTime<Utc>)>, LedgerError> {
     let row = sqlx::query(
         "SELECT l.id, l.target, l.bwp_id, l.next_at, l.is_leased, l.touches, l.parked_until, l.memo::text AS memo, now() AS now,
-                t.not_before, t.open_since,
-                coalesce(extract(epoch FROM t.open_for + coalesce(now() - t.open_since, '0')), 0)::float8 AS open_for
+                t.not_before, t.open_since, t.paused_since, t.paused_by, t.paused_why,
+                coalesce(extract(epoch FROM t.open_for + coalesce(now() - coalesce(t.paused_since, t.open_since), '0')), 0)::float8
+                    AS open_for
          FROM lane l LEFT JOIN target t ON t.name = l.target WHERE l.id = $1",
     )
     .bind(lane)
@@ -244,7 +249,11 @@ async fn standing(db: &mut PgConnection, lane: i64) -> Result<Option<(LaneStandi
         memo: memo.map(|memo| serde_json::from_str(&memo)).transpose()?.unwrap_or_default(),
     };
     let open_for: f64 = row.try_get("open_for")?;
+    let paused_since: Option<DateTime<Utc>> = row.try_get("paused_since")?;
+    let (who, reason): (Option<String>, _) = (row.try_get("paused_by")?, row.try_get("paused_why")?);
+    let pause = |since| Pause { what: Pausable::Target, name: lane.target.clone(), since, who: who.unwrap_or_default(), reason };
     let target = TargetNow {
+        paused: paused_since.map(pause),
         not_before: row.try_get("not_before")?,
         open_since: row.try_get("open_since")?,
         open_for: TimeDelta::milliseconds((open_for * 1000.0) as i64),

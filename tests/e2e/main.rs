@@ -19,6 +19,7 @@ mod joined;
 mod killed;
 mod kubelet;
 mod late;
+mod listed;
 mod many;
 mod marked;
 mod merchant;
@@ -40,6 +41,7 @@ mod sound;
 mod steps;
 #[path = "../support/mod.rs"]
 mod support;
+mod tour;
 mod traced;
 mod traps;
 mod whole;

@@ -9,20 +9,20 @@ use serde_json::{Value, json};
 use std::process::Command;
 
 /// How a command ended.
-struct Ran {
-    code: i32,
-    out: String,
-    err: String,
+pub struct Ran {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
 }
 
 impl Ran {
-    fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {}{}", self.out, self.err))
     }
 }
 
 /// Runs the program on the shop's ledger.
-async fn bwp_sync(shop: &Shop, arguments: &[&str]) -> Ran {
+pub async fn bwp_sync(shop: &Shop, arguments: &[&str]) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bwp-sync"));
     command.env_clear().env("USER", "ada").env("BWP_SYNC__DATABASE__URL", &shop.database.url).args(arguments);
     let own = shop.simulator.options();
@@ -41,7 +41,7 @@ async fn bwp_sync(shop: &Shop, arguments: &[&str]) -> Ran {
     Ran { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
 }
 
-fn a_return(order: &str, line: &str) -> Event {
+pub fn a_return(order: &str, line: &str) -> Event {
     let lines = json!([{"line": {"id": line}, "quantity": 1}]);
     let data =
         json!({"order": {"id": order}, "return": {"id": format!("RMA-{order}-{line}")}, "state": "CREATED", "lines": lines});
@@ -56,7 +56,7 @@ fn a_line_alias(order: &str, id: &str) -> Event {
 
 const MARK: &str = "Marked-Payer-Name";
 
-fn a_refund(order: &str, id: &str) -> Event {
+pub fn a_refund(order: &str, id: &str) -> Event {
     let payer = json!({"id": MARK, "billingAddress": {"name": MARK, "streetAddress": "12 Elm St"}});
     let payment = json!({"id": format!("p-{id}"), "amount": {"amount": "5.00", "currency": "USD"}, "state": "SUCCESS",
         "method": {"type": "AMAZON_PAY", "display": "Visa ending in 1234"}, "payer": payer});
@@ -65,24 +65,24 @@ fn a_refund(order: &str, id: &str) -> Event {
     Event::new(Kind::Refund, &format!("f-{id}"), data)
 }
 
-fn rule(order: &str, answer: Answer) -> Rule {
+pub fn rule(order: &str, answer: Answer) -> Rule {
     let when = When { operation: Some("updateOrder".into()), order: Some(order.into()), ..When::default() };
     Rule { when, apply: Some(Apply::No), answer, ..Rule::default() }
 }
 
-fn refused() -> Answer {
+pub fn refused() -> Answer {
     Answer::Errors { kind: "ValidationError".into(), code: Some("InvalidInput".into()), retry_after: None }
 }
 
 /// A shop with some orders.
-async fn open(flags: &[&str]) -> Shop {
+pub async fn open(flags: &[&str]) -> Shop {
     let shop = Shop::open(Options::default(), flags).await;
     let seeds = ["1001", "1002", "1003"].map(|name| order(&format!("B-{name}"), name));
     shop.simulator.seed_orders(seeds.into()).unwrap();
     shop
 }
 
-async fn until(shop: &Shop, status: &str, count: usize) -> Value {
+pub async fn until(shop: &Shop, status: &str, count: usize) -> Value {
     wait_until(&format!("{count} {status}"), PATIENCE, async || {
         let ran = bwp_sync(shop, &["events", "list", "--status", status, "--output", "json"]).await;
         let events = ran.json();

@@ -200,7 +200,8 @@ async fn a_name_that_is_nothing_or_both_is_refused() {
 
 #[tokio::test]
 async fn time_that_is_both_paused_and_down_counts_once() {
-    use bwp_sync::ledger::pause::{By, Pausable};
+    use bwp_sync::ledger::acts::By;
+    use bwp_sync::ledger::pause::Pausable;
     let database = fresh_database().await;
     let ledger = Ledger::new(&database.url.clone().into(), 2).unwrap();
     ledger.migrate().await.unwrap();

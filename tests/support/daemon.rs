@@ -93,6 +93,15 @@ impl Builder {
         command.output().expect("run the program")
     }
 
+    /// Runs a line of shell with the same settings in a directory, with the program on the path.
+    pub fn shell(&self, line: &str, directory: &Path) -> Output {
+        let program = Path::new(env!("CARGO_BIN_EXE_bwp-sync")).parent().expect("the program is in a directory");
+        let path = std::env::var("PATH").unwrap_or_default();
+        let mut command = self.prepare(Path::new("sh"), &["-c", line]);
+        command.current_dir(directory).env("PATH", format!("{}:{path}", program.display()));
+        command.output().expect("run sh")
+    }
+
     /// Starts any program in the daemon's place.
     pub fn start_program(&self, program: &Path, arguments: &[&str]) -> Daemon {
         let ops = self.settings.get("ops.listen").cloned().unwrap_or_else(free_address);

@@ -113,8 +113,9 @@ impl Report {
     pub fn table(&self) -> String {
         let Report { lines, new, same, replaced, outranked, conflicting, wrong, .. } = self;
         let mut text = format!(
-            "{lines} lines: {new} new, {same} the same, {replaced} replaced, {outranked} outranked, {conflicting} conflicting, \
-             {wrong} wrong\n"
+            "{lines} {}: {new} new, {same} the same, {replaced} replaced, {outranked} outranked, {conflicting} conflicting, \
+             {wrong} wrong\n",
+            if *lines == 1 { "line" } else { "lines" }
         );
         if self.dry_run {
             text.push_str("dry run: nothing was kept\n");
