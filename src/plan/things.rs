@@ -152,6 +152,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn the_index_and_the_changes_say_what_a_look_at_everything_would(
             acts in prop::collection::vec((0_u8..6, 0_u8..4, 0_u8..4), 1..60),
