@@ -30,6 +30,7 @@ mod paused;
 mod plans;
 mod rate;
 mod redacted;
+mod replayed;
 mod restored;
 mod roles;
 mod service;
