@@ -13,21 +13,22 @@ pub struct Keep {
     pub dedupe: Duration,
     /// Settled events.
     pub history: Duration,
-    /// What Buy with Prime is known to hold.
+    /// What Buy with Prime is known to hold, and what operators did.
     pub known_state: Duration,
 }
 
 impl Ledger {
-    /// Takes one step. Gives how many rows went; more may be left where it is not zero.
+    /// Takes one step. Gives how many rows and whole days went; more may be left where it is not zero.
     ///
     /// # Errors
     /// Where Postgres is away.
     pub async fn forget_old(&self, keep: &Keep) -> Result<u64, LedgerError> {
-        sqlx::query("SELECT keep_history(7, make_interval(secs => $1))")
+        // Whole days of settled events and of calls; the first days of a ledger, row by row.
+        let dropped: i32 = sqlx::query_scalar("SELECT keep_history(7, make_interval(secs => $1))")
             .bind(keep.history.as_secs_f64())
-            .execute(&self.pool)
+            .fetch_one(&self.pool)
             .await?;
-        let mut gone = 0;
+        let mut gone = u64::try_from(dropped).unwrap_or(0);
         for (statement, age) in [
             (
                 "DELETE FROM seen WHERE hash IN (
@@ -55,6 +56,11 @@ impl Ledger {
                     SELECT e.lane, e.subject FROM entity e
                     WHERE e.changed_at < now() - make_interval(secs => $1)
                       AND NOT EXISTS (SELECT 1 FROM work w WHERE w.lane = e.lane) LIMIT $2)",
+                keep.known_state,
+            ),
+            (
+                "DELETE FROM act WHERE id IN (
+                    SELECT id FROM act WHERE done_at < now() - make_interval(secs => $1) ORDER BY id LIMIT $2)",
                 keep.known_state,
             ),
         ] {

@@ -16,6 +16,7 @@ mod hot;
 mod installed;
 mod interleaved;
 mod joined;
+mod kept;
 mod killed;
 mod kubelet;
 mod late;
