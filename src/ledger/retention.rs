@@ -29,38 +29,41 @@ impl Ledger {
             .fetch_one(&self.pool)
             .await?;
         let mut gone = u64::try_from(dropped).unwrap_or(0);
+        // By place, so that a step costs what it deletes and not a walk through the table. A row that was written again meanwhile is
+        // looked at anew, and stays.
         for (statement, age) in [
             (
-                "DELETE FROM seen WHERE hash IN (
-                    SELECT hash FROM seen WHERE day < (now() - make_interval(secs => $1))::date LIMIT $2)",
+                "DELETE FROM seen WHERE ctid = ANY(ARRAY(
+                    SELECT ctid FROM seen WHERE day < (now() - make_interval(secs => $1))::date LIMIT $2))",
                 keep.dedupe,
             ),
             (
-                "DELETE FROM quarantine WHERE (topic, partition, \"offset\") IN (
-                    SELECT topic, partition, \"offset\" FROM quarantine
-                    WHERE quarantined_at < now() - make_interval(secs => $1) LIMIT $2)",
+                "DELETE FROM quarantine WHERE ctid = ANY(ARRAY(
+                    SELECT ctid FROM quarantine WHERE quarantined_at < now() - make_interval(secs => $1) LIMIT $2))",
                 keep.history,
             ),
             (
-                "DELETE FROM work WHERE (lane, no) IN (
-                    SELECT lane, no FROM work WHERE state = 3 AND died_at < now() - make_interval(secs => $1) LIMIT $2)",
+                "DELETE FROM work WHERE ctid = ANY(ARRAY(
+                    SELECT ctid FROM work WHERE state = 3 AND died_at < now() - make_interval(secs => $1) ORDER BY died_at LIMIT $2))
+                 AND state = 3 AND died_at < now() - make_interval(secs => $1)",
                 keep.history,
             ),
             (
-                "DELETE FROM alias_change WHERE id IN (
-                    SELECT id FROM alias_change WHERE changed_at < now() - make_interval(secs => $1) LIMIT $2)",
+                "DELETE FROM alias_change WHERE ctid = ANY(ARRAY(
+                    SELECT ctid FROM alias_change WHERE changed_at < now() - make_interval(secs => $1) LIMIT $2))",
                 keep.history,
             ),
             (
-                "DELETE FROM entity WHERE (lane, subject) IN (
-                    SELECT e.lane, e.subject FROM entity e
+                "DELETE FROM entity WHERE ctid = ANY(ARRAY(
+                    SELECT e.ctid FROM entity e
                     WHERE e.changed_at < now() - make_interval(secs => $1)
-                      AND NOT EXISTS (SELECT 1 FROM work w WHERE w.lane = e.lane) LIMIT $2)",
+                      AND NOT EXISTS (SELECT 1 FROM work w WHERE w.lane = e.lane) ORDER BY e.changed_at LIMIT $2))
+                 AND changed_at < now() - make_interval(secs => $1)",
                 keep.known_state,
             ),
             (
-                "DELETE FROM act WHERE id IN (
-                    SELECT id FROM act WHERE done_at < now() - make_interval(secs => $1) ORDER BY id LIMIT $2)",
+                "DELETE FROM act WHERE ctid = ANY(ARRAY(
+                    SELECT ctid FROM act WHERE done_at < now() - make_interval(secs => $1) ORDER BY id LIMIT $2))",
                 keep.known_state,
             ),
         ] {

@@ -44,4 +44,5 @@ mod steps;
 mod support;
 mod traced;
 mod traps;
+mod weighed;
 mod whole;
