@@ -12,6 +12,7 @@ mod dispatch;
 mod doctor;
 mod examples;
 mod harness;
+mod held;
 mod hot;
 mod installed;
 mod interleaved;
