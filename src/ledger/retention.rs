@@ -29,6 +29,7 @@ impl Ledger {
             .fetch_one(&self.pool)
             .await?;
         let mut gone = u64::try_from(dropped).unwrap_or(0);
+        // `OFFSET 0` has the work of each old thing looked up, and not all work walked through.
         // By place, so that a step costs what it deletes and not a walk through the table. A row that was written again meanwhile is
         // looked at anew, and stays.
         for (statement, age) in [
@@ -57,7 +58,7 @@ impl Ledger {
                 "DELETE FROM entity WHERE ctid = ANY(ARRAY(
                     SELECT e.ctid FROM entity e
                     WHERE e.changed_at < now() - make_interval(secs => $1)
-                      AND NOT EXISTS (SELECT 1 FROM work w WHERE w.lane = e.lane) ORDER BY e.changed_at LIMIT $2))
+                      AND NOT EXISTS (SELECT 1 FROM work w WHERE w.lane = e.lane OFFSET 0) ORDER BY e.changed_at LIMIT $2))
                  AND changed_at < now() - make_interval(secs => $1)",
                 keep.known_state,
             ),
