@@ -58,7 +58,7 @@ const MISSING: &str = "
     SELECT lower(p) || ' ' || c.relname FROM pg_class c, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS p
     WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
         AND c.relname IN ('seen', 'lane', 'order_name', 'name', 'entity', 'work', 'history', 'dead_letter', 'quarantine', 'tally',
-            'cursor', 'target', 'act', 'home', 'replica', 'paused_topic')
+            'cursor', 'target', 'act', 'home', 'replica', 'paused_topic', 'alias_change', 'attempt', 'waking')
         AND NOT has_table_privilege(c.oid, p)
     UNION ALL SELECT 'use ' || c.relname FROM pg_class c
     WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'S' AND c.relname IN ('event_no', 'outcome_seq')

@@ -194,7 +194,7 @@ metrics_list! {
     /// Records written to Kafka.
     PUBLISHED = counter("published_total", &["topic"], "Outcomes and dead letters that the broker has confirmed, by topic");
     /// What was forgotten.
-    RETENTION_ROWS = counter("retention_rows_total", &[], "Rows of the ledger that retention deleted; whole days of the history are dropped beside them");
+    RETENTION_ROWS = counter("retention_rows_total", &[], "Rows of the ledger that retention deleted; a whole day that is dropped counts as one");
     /// Whether retention keeps pace.
     RETENTION_BEHIND = gauge("retention_behind", &[], "1 while there is more to forget than has been forgotten, or while forgetting fails");
     /// Which program this is.
