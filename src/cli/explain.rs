@@ -57,7 +57,7 @@ async fn explain(settings: &Settings, args: &ExplainArgs, output: Output) -> Res
         match output {
             Output::Table => exit = print(&text(&args.order, &story, &limits)),
             Output::Json => all.push(json!({
-                "order": args.order, "target": story.lane.target, "bwpId": story.lane.bwp_id, "names": story.names,
+                "order": args.order, "target": story.lane.target, "bwpId": story.lane.bwp_id, "names": story.names, "nameChanges": story.changes,
                 "story": tell(&story, &limits), "open": story.open, "outcomes": story.outcomes, "attempts": story.attempts,
                 "acts": story.acts,
             })),

@@ -2,6 +2,7 @@
 
 use super::events::{needs, time};
 use crate::ledger::acts::ActRow;
+use crate::ledger::aliases::NameChange;
 use crate::ledger::attempts::AttemptRow;
 use crate::ledger::events::EventRow;
 use crate::ledger::story::{NameOf, Story};
@@ -78,15 +79,35 @@ fn of_name(name: &NameOf) -> String {
         return format!("{kind} {own} {}", name.id);
     }
     let from = match name.origin {
-        Some(Origin::Import) => "an import",
-        Some(Origin::Topic) => "the alias topic",
-        Some(Origin::Bwp) => "Buy with Prime",
+        Some(origin) => source(origin),
         None => return format!("{kind} {own} {}: used by events", name.id),
     };
     let stands =
         name.bwp_id.as_deref().map_or_else(|| "no longer stands for anything".to_owned(), |id| format!("stands for {id}"));
     let when = name.said_at.map_or_else(String::new, |at| format!(" at {}", time(at)));
     format!("{kind} {own} {}: {stands}, said by {from}{when}", name.id)
+}
+
+fn source(origin: Origin) -> &'static str {
+    match origin {
+        Origin::Import => "an import",
+        Origin::Topic => "the alias topic",
+        Origin::Bwp => "Buy with Prime",
+    }
+}
+
+fn change(change: &NameChange) -> String {
+    let kind = change.kind.as_str().to_lowercase().replace('_', " ");
+    let stands = |id: &Option<String>| id.clone().unwrap_or_else(|| "nothing".to_owned());
+    format!(
+        "{kind} {} {} stood for {}, as {} had said; {} says {} instead",
+        change.alias_type,
+        change.id,
+        stands(&change.old_bwp_id),
+        source(change.old_origin),
+        source(change.new_origin),
+        stands(&change.new_bwp_id),
+    )
 }
 
 /// An event as sentences name it.
@@ -122,6 +143,7 @@ fn past(story: &Story) -> Vec<Moment> {
         };
         past.push(Moment { at: event.since, says: format!("{} ended {} {attempts}{why}", label(event), event.status) });
     }
+    past.extend(story.changes.iter().map(|row| Moment { at: row.at, says: change(row) }));
     past.extend(story.acts.iter().map(|row| act(row, story)));
     past.sort_by_key(|moment| moment.at);
     past
@@ -166,6 +188,11 @@ fn act(act: &ActRow, story: &Story) -> Moment {
         "retry" => format!("retried {}{more}", names.join(", ")),
         "discard" => format!("discarded {}{more}", names.join(", ")),
         "forget" => format!("erased personal data in {} rows", act.subject["rows"]),
+        "aliases import" => format!("imported names from {}", act.subject["from"].as_str().unwrap_or("?")),
+        "pause" | "resume" => {
+            let named = |what: &str| Some(format!("{what} {}", act.subject[what].as_str()?));
+            format!("{}d {}", act.what, named("target").or_else(|| named("topic")).unwrap_or_default())
+        }
         other => format!("did {other}"),
     };
     Moment { at: act.at, says: format!("{} {what}{why}", act.who) }

@@ -1,6 +1,7 @@
 //! The whole story of an order: its names, its events and what each became, every call, what holds it up, what operators did.
 
 use super::acts::{ActRow, acts_of};
+use super::aliases::{NameChange, changes_of};
 use super::attempts::{AttemptRow, attempts_of};
 use super::codec::{alias_kind_of, origin_of};
 use super::connect::in_time;
@@ -94,6 +95,8 @@ pub struct Story {
     pub target: TargetNow,
     /// Its names.
     pub names: Vec<NameOf>,
+    /// Names that came to stand for something else, oldest first.
+    pub changes: Vec<NameChange>,
     /// Events that are not settled, and dead ones.
     pub open: Vec<EventRow>,
     /// Outcomes, oldest first.
@@ -164,15 +167,22 @@ impl Ledger {
             .bind(MOST)
             .fetch_all(&mut *db)
             .await?;
-            let outcomes = rows.iter().map(settled_event).collect::<Result<_, _>>()?;
+            let outcomes = rows.iter().map(settled_event).collect::<Result<Vec<_>, _>>()?;
             let names = names(db, lane.id).await?;
             let attempts = attempts_of(db, &lanes, None, MOST).await?;
-            let (acts, paces) = (acts_of(db, &lanes).await?, paces(db, lane.id).await?);
+            let acts = acts_of(db, &lanes, &lane.target, first_moment(&open, &outcomes, &attempts)).await?;
+            let (changes, paces) = (changes_of(db, &lanes, MOST).await?, paces(db, lane.id).await?);
             moment.rollback().await?;
-            Ok(Some(Story { now, lane, target, names, open, outcomes, attempts, acts, paces }))
+            Ok(Some(Story { now, lane, target, names, changes, open, outcomes, attempts, acts, paces }))
         })
         .await
     }
+}
+
+/// The first thing that is remembered of an order.
+fn first_moment(open: &[EventRow], outcomes: &[EventRow], attempts: &[AttemptRow]) -> Option<DateTime<Utc>> {
+    let came = open.iter().filter_map(|event| event.received_at);
+    came.chain(outcomes.iter().map(|event| event.since)).chain(attempts.iter().map(|attempt| attempt.at)).min()
 }
 
 async fn find(

@@ -11,6 +11,7 @@ mod crashed;
 mod dispatch;
 mod doctor;
 mod examples;
+mod explained;
 mod harness;
 mod held;
 mod hot;

@@ -11,7 +11,7 @@ use super::lanes::lanes_of;
 use crate::event::{AliasKind, AliasRow};
 use crate::plan::names::{NameRow, Origin};
 use crate::plan::subject::AliasTypes;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 use std::collections::{BTreeMap, BTreeSet};
@@ -142,7 +142,10 @@ impl Import {
         if counts.keys().all(|word| ["same", "outranked"].contains(word)) {
             return Ok(None);
         }
-        let subject: Value = json!({"target": self.importing.target, "from": self.importing.from, "rows": counts});
+        let subject: Value = json!({
+            "target": self.importing.target, "from": self.importing.from, "rows": counts,
+            "saidAt": self.said_at.to_rfc3339_opts(SecondsFormat::Micros, true),
+        });
         let act = match self.act {
             Some(id) => {
                 sqlx::query("UPDATE act SET subject = $2::jsonb WHERE id = $1")

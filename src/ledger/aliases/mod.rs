@@ -6,9 +6,10 @@
 //! | `lanes` | lanes for the orders of a batch, many at a time |
 //! | `fresh`, `known` | rows of orders of which nobody has heard, copied in; rows that are there already, left alone |
 //! | `export` | all rows of a target, as a stream |
-//! | `get` | single rows, with what they replaced |
+//! | `get`, `changes` | single rows, with what they replaced; all that was replaced in an order |
 //! | `waiting` | what is waited for, in numbers |
 
+mod changes;
 mod export;
 mod fresh;
 mod get;
@@ -18,6 +19,8 @@ mod lanes;
 mod waiting;
 
 pub use super::alias_rows::Effect;
+pub use changes::NameChange;
+pub(super) use changes::changes_of;
 pub use get::{Entry, Replaced, Wanted};
 pub use import::{Import, Importing};
 pub(super) use lanes::lanes_of;
