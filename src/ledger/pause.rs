@@ -1,11 +1,12 @@
 //! Targets and topics that operators stopped, for all replicas: since when, who, why. Every change is an act on record.
 
-use super::acts::By;
+use super::acts::{By, record_act};
 use super::connect::in_time;
 use super::{Ledger, LedgerError};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sqlx::{FromRow, PgConnection};
+use serde_json::json;
+use sqlx::FromRow;
 
 /// What can be stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -89,7 +90,7 @@ impl Ledger {
             let done = sqlx::query(sql).bind(name).bind(&by.who).bind(&by.reason).execute(&mut *transaction).await?;
             let is_new = done.rows_affected() > 0;
             if is_new {
-                record(&mut transaction, "pause", what, name, by).await?;
+                record_act(&mut transaction, by, "pause", &json!({ what.name(): name })).await?;
             }
             transaction.commit().await?;
             Ok(is_new)
@@ -110,7 +111,7 @@ impl Ledger {
             let mut transaction = self.pool.begin().await?;
             let was_paused = sqlx::query(sql).bind(name).execute(&mut *transaction).await?.rows_affected() > 0;
             if was_paused {
-                record(&mut transaction, "resume", what, name, by).await?;
+                record_act(&mut transaction, by, "resume", &json!({ what.name(): name })).await?;
             }
             transaction.commit().await?;
             Ok(was_paused)
@@ -136,15 +137,4 @@ impl Ledger {
         })
         .await
     }
-}
-
-async fn record(db: &mut PgConnection, act: &str, what: Pausable, name: &str, by: &By) -> Result<(), LedgerError> {
-    sqlx::query("INSERT INTO act (who, what, subject, reason) VALUES ($1, $2, $3, $4)")
-        .bind(&by.who)
-        .bind(act)
-        .bind(serde_json::json!({ what.name(): name }))
-        .bind(&by.reason)
-        .execute(db)
-        .await?;
-    Ok(())
 }

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use super::report::Report;
 use super::rows::{self, Line};
 use super::{Format, ImportArgs};
+use crate::cli::acting::user;
 use crate::cli::{Exit, Output, print};
 use crate::config::Settings;
 use crate::event::AliasRow;
@@ -26,7 +27,7 @@ pub async fn run(ledger: &Ledger, settings: &Settings, args: &ImportArgs, output
         target: args.target.clone(),
         types,
         is_dry: args.dry_run,
-        who: args.who.clone().unwrap_or_else(who),
+        who: args.who.clone().unwrap_or_else(user),
         from: args.file.display().to_string(),
         reason: args.reason.clone(),
     };
@@ -108,13 +109,4 @@ impl Progress {
             eprintln!();
         }
     }
-}
-
-/// Who runs this: user@host.
-fn who() -> String {
-    let of = |names: [&str; 2]| names.iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
-    let host = of(["HOSTNAME", "HOST"])
-        .or_else(|| std::fs::read_to_string("/proc/sys/kernel/hostname").ok())
-        .unwrap_or_else(|| "unknown".to_owned());
-    format!("{}@{}", of(["USER", "LOGNAME"]).unwrap_or_else(|| "unknown".to_owned()), host.trim())
 }
