@@ -38,7 +38,14 @@ type Armed = (&'static str, usize);
 type Round = Vec<Armed>;
 
 /// What one round came to, or why it failed.
-type Walked = (Round, Result<String, String>);
+type Walked = (Round, Result<Told, String>);
+
+/// What became of a round, and the points that the daemon never came to because it died at the one before them too late.
+#[derive(Clone)]
+struct Told {
+    text: String,
+    missed: Round,
+}
 
 #[test]
 fn crashed_at_every_point() {
@@ -58,7 +65,8 @@ fn crashed_at_every_point() {
     std::thread::scope(|scope| (0..WALKERS).for_each(|_| drop(scope.spawn(|| walk(&rounds, &walked)))));
     let walked = walked.into_inner().unwrap();
     for (round, result) in &walked {
-        let text = result.as_ref().map_or_else(|why| format!("{} BROKEN: {why}", names(round).join(", ")), Clone::clone);
+        let broken = |why: &String| format!("{} BROKEN: {why}", names(round).join(", "));
+        let text = result.as_ref().map_or_else(broken, |told| told.text.clone());
         println!("{}", text.lines().next().unwrap_or_default());
     }
     println!("{} points in {:.1?}", walked.iter().map(|(round, _)| round.len()).sum::<usize>(), began.elapsed());
@@ -93,8 +101,8 @@ fn rounds(dice: &mut fastrand::Rng, wanted: &str) -> VecDeque<Round> {
     rounds
 }
 
-/// Goes from round to round as long as there are any. What was broken once is not used again, and its points are tried alone, to
-/// tell which it was.
+/// Goes from round to round as long as there are any. A point that was missed as the second of its round comes again alone. What was
+/// broken once is not used again, and its points are tried alone, to tell which it was.
 fn walk(rounds: &Mutex<VecDeque<Round>>, walked: &Mutex<Vec<Walked>>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut unbroken: Option<Stage> = None;
@@ -107,18 +115,20 @@ fn walk(rounds: &Mutex<VecDeque<Round>>, walked: &Mutex<Vec<Walked>>) {
                     Some(stage) => stage,
                     None => Stage::open().await,
                 };
-                let text = stage.round(&round).await;
-                (stage, text)
+                let told = stage.round(&round).await;
+                (stage, told)
             })
         }));
+        let alone = |points: &[Armed]| rounds.lock().unwrap().extend(points.iter().map(|armed| vec![*armed]));
         let result = match result {
-            Ok((stage, text)) => {
+            Ok((stage, told)) => {
                 unbroken = Some(stage);
-                Ok(text)
+                alone(&told.missed);
+                Ok(told)
             }
             Err(panic) => {
                 if round.len() > 1 {
-                    rounds.lock().unwrap().extend(round.iter().map(|armed| vec![*armed]));
+                    alone(&round);
                 }
                 let text = panic.downcast_ref::<String>().cloned();
                 Err(text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap_or_default())
@@ -184,7 +194,7 @@ impl Stage {
     }
 
     /// Orders of every story, a daemon that dies at each point, and one that goes on.
-    async fn round(&mut self, round: &[Armed]) -> String {
+    async fn round(&mut self, round: &[Armed]) -> Told {
         let shop = Shop::new(self.orders);
         self.service.simulator.seed_orders(shop.all().map(|purchase| purchase.seed.clone()).collect()).unwrap();
         self.service.simulator.faults().set(faults(round, self.orders));
@@ -198,9 +208,9 @@ impl Stage {
             never = keeper.keep() => match never {},
             counts = self.work(&shop, unreadable) => counts,
         };
-        let text = keeper.end().await;
+        let told = keeper.end().await;
         (self.finals, self.outcomes) = (finals, outcomes);
-        text
+        told
     }
 
     /// What happens outside of the daemon. Gives how many outcomes count then, and how many there were.
@@ -351,8 +361,9 @@ impl<'a> Keeper<'a> {
     }
 
     /// Ends the daemon that went on, in the way that its commits show.
-    async fn end(mut self) -> String {
-        assert!(self.armed.is_empty(), "the daemon never came to {}", names(self.armed.make_contiguous()).join(", "));
+    async fn end(mut self) -> Told {
+        let missed: Round = self.armed.into_iter().collect();
+        assert!(missed.is_empty() || !self.died.is_empty(), "the daemon never came to {}", names(&missed).join(", "));
         let whole = self.began.elapsed();
         for mut daemon in [Some(self.daemon), self.beside.take()].into_iter().flatten() {
             assert_eq!(daemon.terminate(Duration::from_secs(15)).await.code(), Some(0));
@@ -367,7 +378,9 @@ impl<'a> Keeper<'a> {
             assert_eq!(committed(self.builder.group(), topic), written, "{topic}");
         }
         let died = self.died.iter().map(|(point, after)| format!("{point} SIGABRT after {after:.1?}"));
-        format!("{}; whole again after {whole:.1?}", died.collect::<Vec<_>>().join(", "))
+        let came = missed.first().map(|(point, _)| format!(", too late for {point}")).unwrap_or_default();
+        let text = format!("{}{came}; whole again after {whole:.1?}", died.collect::<Vec<_>>().join(", "));
+        Told { text, missed }
     }
 }
 
