@@ -5,7 +5,7 @@ use crate::dispatch::target::{self, Target};
 use crate::dispatch::{Dispatcher, verdict::Verdict};
 use crate::ingest::{self, Inbox, IngestSettings, IntakeError, Limits, Signals, Status};
 use crate::kafka::KafkaSettings;
-use crate::ledger::retention::Keep;
+use crate::ledger::retention::{Keep, Retention};
 use crate::ledger::{Incoming, Ledger, LedgerError, LedgerOutbox, Report, Targets};
 use crate::ops::http::{Ops, Server};
 use crate::ops::lifecycle::Health;
@@ -116,7 +116,7 @@ pub async fn run(
     loops.start("audit", tend::audit::audit(auditor, audited, health.clone(), stop.clone()));
     loops.start("throttles", tend::throttles(ledger.clone(), Arc::clone(&targets), pauses.clone(), health.clone(), stop.clone()));
     loops.start("replicas", tend::replicas::replicas(ledger.clone(), targets, replica, health.clone(), stop.clone()));
-    loops.start("retention", tend::retention(ledger.clone(), keep(&settings), health.clone(), stop.clone()));
+    loops.start("retention", tend::retention(Retention::new(ledger.clone(), keep(&settings)), health.clone(), stop.clone()));
     let waking =
         tend::waking::waking(ledger.clone(), Arc::clone(&dispatcher.targets), Arc::clone(&wake), health.clone(), stop.clone());
     loops.start("waking", waking);

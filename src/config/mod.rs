@@ -282,7 +282,7 @@ pub struct Retention {
     /// Settled events.
     #[serde(deserialize_with = "duration")]
     pub history: Duration,
-    /// What Buy with Prime is known to hold.
+    /// What Buy with Prime is known to hold, and orders with all their names.
     #[serde(deserialize_with = "duration")]
     pub known_state: Duration,
 }

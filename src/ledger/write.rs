@@ -219,6 +219,7 @@ async fn write_heads(db: &mut PgConnection, writes: &[Written]) -> Result<(), Le
         "UPDATE lane l SET
             is_leased = k.lease IS NOT NULL,
             lease_no = l.lease_no + (k.lease IS NOT NULL)::int,
+            used_on = current_date,
             next_at = CASE
                 WHEN k.lease IS NOT NULL THEN now() + make_interval(secs => k.lease)
                 WHEN l.is_dirty AND l.is_leased THEN now()

@@ -13,7 +13,7 @@ pub mod watch;
 use crate::backoff;
 use crate::config::ReadFirst;
 use crate::dispatch::{lock, target::Target};
-use crate::ledger::retention::Keep;
+use crate::ledger::retention::Retention;
 use crate::ledger::{Ledger, LedgerError, Totals};
 use crate::ops::lifecycle::Health;
 use crate::ops::metrics;
@@ -118,13 +118,13 @@ pub async fn come_home(ledger: &Ledger, targets: &BTreeMap<String, Arc<Target>>)
 }
 
 /// Forgets what is old, in bounded steps that do not rest while there is more, until told to stop.
-pub async fn retention(ledger: Ledger, keep: Keep, health: Health, stop: CancellationToken) {
+pub async fn retention(mut retention: Retention, health: Health, stop: CancellationToken) {
     let pulse = health.register_with("retention", Duration::from_secs(300));
     let mut failures = backoff::reconnect();
     let mut pause = Duration::ZERO;
     while sleep(pause, &stop).await {
         pulse.tick();
-        let step = ledger.forget_old(&keep).await;
+        let step = retention.step().await;
         metrics::RETENTION_BEHIND.set(&[], f64::from(u8::from(!matches!(step, Ok(0)))));
         pause = match step {
             Ok(0) => RETENTION,

@@ -1,9 +1,14 @@
 //! A year of traffic in a ledger, and what retention leaves of it.
 
+use crate::shop::Shop;
 use crate::sound::assert_sound;
+use crate::support::events::{Event, Kind};
 use crate::support::postgres::{Database, fresh_database};
+use crate::support::{PATIENCE, wait_until};
+use bwp_simulator::Options;
 use bwp_sync::ledger::Ledger;
-use bwp_sync::ledger::retention::Keep;
+use bwp_sync::ledger::retention::{Keep, Retention};
+use serde_json::json;
 use sqlx::{AssertSqlSafe, Executor, PgPool};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -26,9 +31,10 @@ const YEAR: [&str; 11] = [
             END LOOP;
             COMMIT;
         END LOOP; END $$",
-    "CREATE TABLE event AS SELECT d * $events + n AS i, current_date - d::int + interval '1 s' AS at
+    "CREATE TABLE event AS SELECT ($days - 1 - d) * $events + n AS i, current_date - d::int + interval '1 s' AS at
      FROM generate_series(0, $days - 1) d, generate_series(1, $events) n",
-    "INSERT INTO lane (id, target, bwp_id) OVERRIDING SYSTEM VALUE SELECT i, 'default', 'B-' || i FROM event",
+    "INSERT INTO lane (id, target, bwp_id, made_on, used_on) OVERRIDING SYSTEM VALUE
+     SELECT i, 'default', 'B-' || i, at, at FROM event",
     "INSERT INTO order_name (target, alias_type, id, lane, bwp_id, origin, said_at)
      SELECT 'default', 'EXTERNAL_ID', i, i, 'B-' || i, 1, at FROM event",
     "INSERT INTO name (lane, kind, alias_type, id, bwp_id, origin, said_at)
@@ -36,7 +42,7 @@ const YEAR: [&str; 11] = [
     "INSERT INTO entity (lane, subject, doc, changed_at) SELECT i, 'r', '{}', at FROM event",
     "INSERT INTO seen (hash, day) SELECT md5('e' || i)::uuid, at FROM event",
     "INSERT INTO history (xid, settled_at, lane, no, kind, status, outcome)
-     SELECT ($days - (i - 1) / $events)::text::xid8, at, i, i, 0, 0, json_build_object('id', i) FROM event ORDER BY at",
+     SELECT ((i - 1) / $events + 1)::text::xid8, at, i, i, 0, 0, json_build_object('id', i) FROM event ORDER BY at",
     "UPDATE cursor SET (xid, seq) = (SELECT xid, seq FROM history ORDER BY xid DESC, seq DESC LIMIT 1)",
     "INSERT INTO attempt (at, lane, operation, events, verdict, took_ms) SELECT at, i, 'createReturn', ARRAY[i], 'ok', 5 FROM event",
     "INSERT INTO tally (what, kind, slot, total) SELECT unnest(ARRAY['read', 'final']), 'return', 0, $days * $events",
@@ -64,7 +70,7 @@ async fn run(pool: &PgPool, days: i64, statements: &[&str]) {
 struct Year {
     ledger: Ledger,
     pool: PgPool,
-    _database: Database,
+    database: Database,
 }
 
 impl Year {
@@ -74,13 +80,13 @@ impl Year {
         ledger.migrate().await.unwrap();
         let pool = database.pool().await;
         run(&pool, days, &YEAR).await;
-        Year { ledger, pool, _database: database }
+        Year { ledger, pool, database }
     }
 
     /// What the daemon does, until there is nothing left to forget. Gives how many steps it took.
     async fn forget(&self, keep: &Keep) -> usize {
-        let mut steps = 0;
-        while self.ledger.forget_old(keep).await.unwrap() > 0 {
+        let (mut steps, mut retention) = (0, Retention::new(self.ledger.clone(), *keep));
+        while retention.step().await.unwrap() > 0 {
             steps += 1;
             assert!(steps < 1000, "retention does not come to an end");
         }
@@ -118,9 +124,9 @@ async fn of_a_year_the_kept_days_are_left() {
         ("alias_change", 90 * one_in_ten),
         ("act", 400 * one_in_ten),
         ("entity", 400 * EVENTS),
-        ("lane", DAYS * EVENTS),
-        ("order_name", DAYS * EVENTS),
-        ("name", DAYS * EVENTS),
+        ("lane", 401 * EVENTS),
+        ("order_name", 401 * EVENTS),
+        ("name", 401 * EVENTS),
     ];
     let mut found = BTreeMap::new();
     for (table, _) in left {
@@ -141,7 +147,8 @@ async fn days_go_as_tables_and_some_at_a_time() {
     sqlx::raw_sql(guard).execute(&year.pool).await.unwrap();
     let mut left = vec![year.days("history").await];
     let short = Keep { history: DAY, ..KEEP };
-    while year.ledger.forget_old(&short).await.unwrap() > 0 {
+    let mut retention = Retention::new(year.ledger.clone(), short);
+    while retention.step().await.unwrap() > 0 {
         left.push(year.days("history").await);
     }
     assert_eq!((left[0], *left.last().unwrap()), (365, 2));
@@ -167,4 +174,139 @@ async fn what_nobody_was_told_of_is_kept() {
         .await;
     year.forget(&KEEP).await;
     assert_eq!(year.days("history").await, 91);
+}
+
+/// An order whose lane is old is kept as long as anything needs it. Each of the first lanes has something else.
+#[tokio::test]
+async fn an_old_order_is_kept_while_anything_needs_it() {
+    let year = Year::of(420).await;
+    let needs = [
+        "UPDATE lane SET next_at = now() WHERE id = 1",
+        "UPDATE lane SET is_leased = true WHERE id = 2",
+        "UPDATE lane SET parked_until = now() WHERE id = 3",
+        "INSERT INTO work (lane, no, hash, kind, topic, partition, \"offset\", value) VALUES (4, 4, md5('w')::uuid, 0, 'oms.returns', 0, 4, '{}')",
+        "INSERT INTO waking (lane, target, is_due) VALUES (5, 'default', false)",
+        "UPDATE entity SET changed_at = now() - interval '399 days' WHERE lane = 6",
+        "UPDATE order_name SET said_at = now() - interval '399 days' WHERE lane = 7",
+        "UPDATE name SET said_at = now() - interval '399 days' WHERE lane = 8",
+        "UPDATE lane SET used_on = current_date - 89 WHERE id = 9",
+        "UPDATE lane SET merged_into = 9 WHERE id = 10",
+        // It goes after the one that it became.
+        "UPDATE lane SET merged_into = 11 WHERE id = 12",
+    ];
+    run(&year.pool, 420, &needs).await;
+    let mut holder = year.pool.begin().await.unwrap();
+    holder.execute("SELECT id FROM lane WHERE id = 13 FOR UPDATE").await.unwrap();
+    year.forget(&KEEP).await;
+    let kept = async || -> Vec<i64> {
+        let sql = "SELECT l.id FROM lane l JOIN order_name o ON o.lane = l.id JOIN name n ON n.lane = l.id WHERE l.id <= 1900 ORDER BY 1";
+        sqlx::query_scalar(sql).fetch_all(&year.pool).await.unwrap()
+    };
+    assert_eq!(kept().await, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 13], "the last has been locked by somebody");
+    holder.rollback().await.unwrap();
+    let done = [
+        "UPDATE lane SET next_at = NULL, is_leased = false, parked_until = NULL",
+        "DELETE FROM work",
+        "DELETE FROM waking",
+        "DELETE FROM entity WHERE lane = 6",
+        "UPDATE order_name SET said_at = now() - interval '401 days' WHERE lane = 7",
+        "UPDATE name SET said_at = now() - interval '401 days' WHERE lane = 8",
+        "UPDATE lane SET used_on = current_date - 91 WHERE id = 9",
+    ];
+    run(&year.pool, 420, &done).await;
+    year.forget(&KEEP).await;
+    assert_eq!(kept().await, [0; 0]);
+}
+
+/// Orders are forgotten in the moment in which something comes for them: it is as if they had been forgotten before, or not at all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_that_is_forgotten_while_something_comes_for_it_is_made_anew() {
+    const ORDERS: usize = 600;
+    const ROUNDS: usize = 12;
+    let mut shop = Shop::open(Options::default(), &[]).await;
+    shop.stop().await;
+    let pool = shop.database.pool().await;
+    let mut forgotten = 0;
+    // Nobody takes anything up: each event stays where it was put.
+    for round in 0..ROUNDS {
+        pool.execute("UPDATE lane SET made_on = current_date - 401, used_on = current_date - 401").await.unwrap();
+        for table in ["name", "order_name"] {
+            let sql = format!("UPDATE {table} SET said_at = now() - interval '401 days' WHERE said_at IS NOT NULL");
+            pool.execute(AssertSqlSafe(sql)).await.unwrap();
+        }
+        pool.execute("DELETE FROM entity").await.unwrap();
+        let mut retention = Retention::new(shop.ledger.clone(), KEEP);
+        let came: Vec<Event> = (0..ORDERS).map(|n| came(n, round)).collect();
+        let intake = async {
+            for batch in came.chunks(20) {
+                shop.take(batch).await;
+            }
+        };
+        let ((), gone) = tokio::join!(intake, retention.step());
+        forgotten += gone.unwrap();
+        let whole = "SELECT count(DISTINCT n.id) FROM order_name n JOIN lane l ON l.id = n.lane
+            WHERE EXISTS (SELECT 1 FROM work w WHERE w.lane = l.id AND l.next_at <= now())
+               OR EXISTS (SELECT 1 FROM name a WHERE a.lane = l.id AND a.id = $1)";
+        let whole: i64 = sqlx::query_scalar(whole).bind(format!("N-{round}")).fetch_one(&pool).await.unwrap();
+        assert_eq!(whole, ORDERS as i64, "orders that have what came for them, in round {round}");
+        pool.execute("DELETE FROM work").await.unwrap();
+        pool.execute("UPDATE lane SET next_at = NULL").await.unwrap();
+    }
+    println!("{forgotten} of {} were forgotten", (ROUNDS - 1) * ORDERS);
+    assert!(forgotten > 0);
+}
+
+/// For every other order an event that is due, for the others a name.
+fn came(order: usize, round: usize) -> Event {
+    let (id, of) = (format!("{round}-{order}"), json!({"id": order.to_string()}));
+    let (kind, data) = match order % 2 {
+        0 => (
+            Kind::Return,
+            json!({"order": of, "return": {"id": format!("R-{round}")}, "state": "CREATED",
+                "lines": [{"line": {"id": "L-1"}, "quantity": 1}]}),
+        ),
+        _ => {
+            let alias = json!({"type": "SKU", "id": format!("N-{round}")});
+            (Kind::Alias, json!({"kind": "LINE_ITEM", "alias": alias, "bwpId": "line-1", "order": of}))
+        }
+    };
+    Event::new(kind, &id, data)
+}
+
+/// Places of rows that went are used again. What is old is found all the same without a walk through what is not.
+#[tokio::test]
+async fn old_rows_are_found_though_places_are_used_again() {
+    let year = Year::of(1).await;
+    let keep = Keep { dedupe: DAY * 3, ..KEEP };
+    let day = "INSERT INTO seen (hash, day) SELECT gen_random_uuid(), current_date FROM generate_series(1, 6000)";
+    for _ in 0..8 {
+        run(&year.pool, 1, &["UPDATE seen SET day = day - 1", day]).await;
+        year.forget(&keep).await;
+        run(&year.pool, 1, &["VACUUM seen"]).await;
+    }
+    assert_eq!(year.rows("seen").await, 4 * 6000);
+    let all: i64 = sqlx::query_scalar("SELECT pg_relation_size('seen') / 8192").fetch_one(&year.pool).await.unwrap();
+    year.pool.close().await;
+    year.ledger.close().await;
+    let before = pages(&year.database).await;
+    let ledger = Ledger::new(&year.database.url.clone().into(), 2).unwrap();
+    Retention::new(ledger.clone(), keep).step().await.unwrap();
+    ledger.close().await;
+    let touched = pages(&year.database).await - before;
+    assert!(touched < all / 10, "{touched} pages of {all}");
+}
+
+/// Pages of `seen` that were ever looked at, once all others' sessions have ended: then they have handed in their counts.
+async fn pages(database: &Database) -> i64 {
+    let pool = database.pool().await;
+    wait_until("all sessions to end", PATIENCE, async || {
+        let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        let others: i64 = sqlx::query_scalar(sql).fetch_one(&pool).await.unwrap();
+        if others == 0 { Ok(()) } else { Err(format!("{others} sessions")) }
+    })
+    .await;
+    let sql = "SELECT (heap_blks_read + heap_blks_hit)::bigint FROM pg_statio_user_tables WHERE relname = 'seen'";
+    let pages = sqlx::query_scalar(sql).fetch_one(&pool).await.unwrap();
+    pool.close().await;
+    pages
 }

@@ -1,7 +1,7 @@
 //! The owner migrates; the daemon runs without the right to change the schema.
 
 use crate::support::postgres::fresh_database;
-use bwp_sync::ledger::retention::Keep;
+use bwp_sync::ledger::retention::{Keep, Retention};
 use bwp_sync::ledger::{Ledger, LedgerError};
 use secrecy::SecretString;
 use std::time::Duration;
@@ -43,7 +43,7 @@ async fn the_daemon_needs_no_right_to_change_the_schema() {
     assert!(by_runner.is_current().await.unwrap());
     assert_eq!(by_runner.totals().await.unwrap().imbalance(), 0);
     let day = Duration::from_secs(86_400);
-    by_runner.forget_old(&Keep { dedupe: day, history: day, known_state: day }).await.unwrap();
+    Retention::new(by_runner.clone(), Keep { dedupe: day, history: day, known_state: day }).step().await.unwrap();
     let partitions: i64 = sqlx::query_scalar("SELECT count(*) FROM pg_inherits WHERE inhparent = 'history'::regclass")
         .fetch_one(&pool)
         .await

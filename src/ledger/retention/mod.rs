@@ -1,5 +1,7 @@
 //! What is forgotten, and when: in bounded steps that keep pace with intake.
 
+mod orders;
+
 use super::{Ledger, LedgerError};
 use std::time::Duration;
 
@@ -13,16 +15,40 @@ pub struct Keep {
     pub dedupe: Duration,
     /// Settled events.
     pub history: Duration,
-    /// What Buy with Prime is known to hold, and what operators did.
+    /// What Buy with Prime is known to hold, orders with all their names, and what operators did.
     pub known_state: Duration,
 }
 
-impl Ledger {
-    /// Takes one step. Gives how many rows and whole days went; more may be left where it is not zero.
+/// Forgets what is old, step by step.
+#[derive(Debug)]
+pub struct Retention {
+    ledger: Ledger,
+    keep: Keep,
+    /// The last lane that was looked at.
+    after: i64,
+}
+
+impl Retention {
+    /// Of a ledger.
+    pub fn new(ledger: Ledger, keep: Keep) -> Retention {
+        Retention { ledger, keep, after: 0 }
+    }
+
+    /// Takes one step. Gives how many rows, orders and whole days went; more may be left where it is not zero.
     ///
     /// # Errors
     /// Where Postgres is away.
-    pub async fn forget_old(&self, keep: &Keep) -> Result<u64, LedgerError> {
+    pub async fn step(&mut self) -> Result<u64, LedgerError> {
+        let rows = self.ledger.forget_rows(&self.keep).await?;
+        // After the things that keep them.
+        let (orders, after) = orders::forget_orders(&self.ledger, self.after, &self.keep).await?;
+        self.after = after;
+        Ok(rows + orders)
+    }
+}
+
+impl Ledger {
+    async fn forget_rows(&self, keep: &Keep) -> Result<u64, LedgerError> {
         // Whole days of settled events and of calls; the first days of a ledger, row by row.
         let dropped: i32 = sqlx::query_scalar("SELECT keep_history(7, make_interval(secs => $1))")
             .bind(keep.history.as_secs_f64())
@@ -35,12 +61,13 @@ impl Ledger {
         for (statement, age) in [
             (
                 "DELETE FROM seen WHERE ctid = ANY(ARRAY(
-                    SELECT ctid FROM seen WHERE day < (now() - make_interval(secs => $1))::date LIMIT $2))",
+                    SELECT ctid FROM seen WHERE day < (now() - make_interval(secs => $1))::date ORDER BY day LIMIT $2))",
                 keep.dedupe,
             ),
             (
                 "DELETE FROM quarantine WHERE ctid = ANY(ARRAY(
-                    SELECT ctid FROM quarantine WHERE quarantined_at < now() - make_interval(secs => $1) LIMIT $2))",
+                    SELECT ctid FROM quarantine WHERE quarantined_at < now() - make_interval(secs => $1)
+                    ORDER BY quarantined_at LIMIT $2))",
                 keep.history,
             ),
             (
@@ -51,7 +78,8 @@ impl Ledger {
             ),
             (
                 "DELETE FROM alias_change WHERE ctid = ANY(ARRAY(
-                    SELECT ctid FROM alias_change WHERE changed_at < now() - make_interval(secs => $1) LIMIT $2))",
+                    SELECT ctid FROM alias_change WHERE changed_at < now() - make_interval(secs => $1)
+                    ORDER BY changed_at LIMIT $2))",
                 keep.history,
             ),
             (
