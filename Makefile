@@ -1,7 +1,7 @@
 # What this project is worked with. The work itself is in scripts/.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test check deploy-check chaos bench lint up down clean-servers
+.PHONY: help demo test check deploy-check chaos rollout bench lint up down clean-servers
 
 # The end-to-end tests wait more than they compute, so more of them than cores run at once.
 TEST_THREADS ?= 4
@@ -44,6 +44,12 @@ chaos: ## everything goes wrong at once, for minutes (ORDERS=10000 MINUTES=5 REP
 	@scripts/install test
 	cargo test $(FEATURES) --test chaos --no-run
 	ORDERS=$(ORDERS) MINUTES=$(MINUTES) REPLICAS=$(REPLICAS) SEED=$(SEED) cargo test $(FEATURES) --test chaos -- --ignored --nocapture
+
+# A rollout replaces the program of the version before: that is built from an earlier revision.
+rollout: ## a rollout and a rollback beside an earlier program, under traffic (BEFORE=revision; else the last with fewer migrations)
+	@scripts/install test
+	@program=$$(scripts/before $(BEFORE)) && export BWP_TEST_BEFORE=$$program && cargo test $(FEATURES) --test e2e --no-run \
+	  && scripts/with-servers cargo test $(FEATURES) --test e2e -- --ignored --exact --nocapture rolled::two_versions_side_by_side_forth_and_back
 
 bench: ## figures, as ratios within one run: a lane's turn; a hot order beside others; a million names (release build)
 	@scripts/install test

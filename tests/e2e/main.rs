@@ -37,6 +37,7 @@ mod redacted;
 mod replayed;
 mod restored;
 mod roles;
+mod rolled;
 mod service;
 mod shop;
 mod shutdown;

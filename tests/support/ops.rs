@@ -7,7 +7,13 @@ use std::time::Duration;
 pub fn http() -> reqwest::Client {
     // Without a provider the client cannot be built, although nothing here speaks TLS. A second install is refused: fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().expect("an HTTP client")
+    // The port closes connections that are idle: none is used twice, lest a request meets such an end.
+    reqwest::Client::builder()
+        .no_proxy()
+        .pool_max_idle_per_host(0)
+        .timeout(Duration::from_secs(10))
+        .build()
+        .expect("an HTTP client")
 }
 
 /// One reading of `/metrics`.
