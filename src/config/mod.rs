@@ -2,7 +2,8 @@
 //!
 //! [`Settings::load`] puts four layers on each other (`load`): `config/default.toml`, the file, the environment, the flags.
 //! What cannot work is refused in sentences that name the key (`refuse`), and `print` shows what is in force with the
-//! secrets masked. Nothing here looks at the network, and nothing outside reads the environment for settings.
+//! secrets masked. Nothing here looks at the network, and nothing outside reads settings of our own from the environment
+//! (those of OpenTelemetry, `OTEL_*`, are read by its exporter).
 //!
 //! `config/default.toml` is the reference of the keys. The types below take exactly its keys, neither more nor fewer, and
 //! leave no default of their own.

@@ -6,7 +6,7 @@ use crate::backoff;
 use crate::ledger::finals::FinalRow;
 use crate::ledger::settle::{Release, Settlement};
 use crate::ops::lifecycle::{Health, Pulse};
-use crate::ops::metrics;
+use crate::ops::{metrics, traces};
 use fail::fail_point;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -141,7 +141,7 @@ pub fn report(finals: &[FinalRow], outcomes: &Notify) {
             outcome = row.status.as_str(),
             code,
             attempts = row.attempts,
-            trace_id = row.traceparent.as_deref().and_then(trace_id),
+            trace_id = row.traceparent.as_deref().and_then(traces::trace_id),
             "settled"
         );
         super::spans::settled(row);
@@ -151,28 +151,5 @@ pub fn report(finals: &[FinalRow], outcomes: &Notify) {
     }
     if !finals.is_empty() {
         outcomes.notify_one();
-    }
-}
-
-/// The trace id of a W3C trace context: `00-TRACE-SPAN-FLAGS`.
-fn trace_id(traceparent: &str) -> Option<&str> {
-    let mut parts = traceparent.split('-');
-    let (version, id) = (parts.next()?, parts.next()?);
-    let is_hex = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    let is_sound = version.len() == 2 && is_hex(version) && id.len() == 32 && is_hex(id) && id.bytes().any(|byte| byte != b'0');
-    is_sound.then_some(id)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::trace_id;
-
-    #[test]
-    fn a_trace_is_known_by_its_id() {
-        let id = "4bf92f3577b34da6a3ce929d0e0e4736";
-        assert_eq!(trace_id(&format!("00-{id}-00f067aa0ba902b7-01")), Some(id));
-        for none in ["", "00", "00-1-2-3", "jane@example.com", &format!("00-{}-00f067aa0ba902b7-01", "0".repeat(32))] {
-            assert_eq!(trace_id(none), None, "{none}");
-        }
     }
 }

@@ -7,10 +7,15 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{Connection, Postgres};
 use std::str::FromStr;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-/// The forward-only migrations, compiled in.
-static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+/// The forward-only migrations, compiled in. A newer program may have been here: its own work beside these, so that a rollback starts.
+static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
+    let mut migrations = sqlx::migrate!("./migrations");
+    migrations.set_ignore_missing(true);
+    migrations
+});
 
 /// How long a statement may wait for a lock, and run, before it is given up and tried again.
 const SESSION: [(&str, &str); 4] = [
@@ -134,10 +139,7 @@ impl Ledger {
         // A connection of its own: the lock against other programs goes with it, whatever happens.
         let options = self.pool.connect_options().as_ref().clone().options([("statement_timeout", "0")]);
         let mut connection = PgConnection::connect_with(&options).await?;
-        // A newer program may have been here: its migrations work beside this one, so that a rollback starts.
-        let mut migrations = sqlx::migrate!("./migrations");
-        migrations.set_ignore_missing(true);
-        let migrated = migrations.run(&mut connection).await;
+        let migrated = MIGRATIONS.run(&mut connection).await;
         drop(connection.close().await);
         migrated.map_err(|error| match error {
             MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => schema_error(error),

@@ -72,6 +72,16 @@ pub fn export(span: SpanBuilder, ended: SystemTime, error: Option<String>) {
 
 /// A link to the span of a W3C `traceparent`; none where it is none.
 pub fn link(traceparent: &str) -> Option<Link> {
+    context(traceparent).map(Link::with_context)
+}
+
+/// The trace of a W3C `traceparent`, as logs show it; none where it is none.
+pub fn trace_id(traceparent: &str) -> Option<String> {
+    context(traceparent).map(|context| context.trace_id().to_string())
+}
+
+/// <https://www.w3.org/TR/trace-context/#traceparent-header>
+fn context(traceparent: &str) -> Option<SpanContext> {
     let parts: Vec<&str> = traceparent.split('-').collect();
     let [version, trace, span, flags, ..] = parts[..] else { return None };
     let is_hex = |text: &str, length| text.len() == length && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
@@ -81,7 +91,7 @@ pub fn link(traceparent: &str) -> Option<Link> {
     let (trace, span) = (TraceId::from_hex(trace).ok()?, SpanId::from_hex(span).ok()?);
     let flags = TraceFlags::new(u8::from_str_radix(flags, 16).ok()?);
     let context = SpanContext::new(trace, span, flags, true, TraceState::default());
-    context.is_valid().then(|| Link::with_context(context))
+    context.is_valid().then_some(context)
 }
 
 fn is_wanted(variable: impl Fn(&str) -> Option<String>) -> bool {
@@ -139,9 +149,8 @@ mod tests {
 
     #[test]
     fn a_traceparent_is_linked_where_it_is_one() {
-        let linked = |text: &str| link(text).map(|link| link.span_context.trace_id().to_string());
         let id = "4bf92f3577b34da6a3ce929d0e0e4736";
-        assert_eq!(linked(&format!("00-{id}-00f067aa0ba902b7-01")).as_deref(), Some(id));
+        assert_eq!(trace_id(&format!("00-{id}-00f067aa0ba902b7-01")).as_deref(), Some(id));
         for none in [
             "",
             "00",
@@ -150,8 +159,9 @@ mod tests {
             &format!("ff-{id}-00f067aa0ba902b7-01"),
             &format!("00-{id}-0000000000000000-01"),
             &format!("00-{}-00f067aa0ba902b7-01", id.to_uppercase()),
+            &format!("00-{}-00f067aa0ba902b7-01", "0".repeat(32)),
         ] {
-            assert_eq!(linked(none), None, "{none}");
+            assert_eq!(trace_id(none), None, "{none}");
         }
     }
 

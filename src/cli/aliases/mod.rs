@@ -122,7 +122,8 @@ pub(super) fn run(global: &Global, args: &AliasesArgs) -> Result<Exit, ConfigErr
     };
     if !settings.targets.contains_key(target) {
         let known: Vec<&str> = settings.targets.keys().map(String::as_str).collect();
-        eprintln!("error: the target {target:?} is not configured (known: {})", known.join(", "));
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        eprintln!("error: the target {target:?} is not configured (known: {known})");
         return Ok(Exit::Usage);
     }
     Ok(within_runtime(async {
