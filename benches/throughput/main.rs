@@ -23,6 +23,7 @@ mod support;
 use serde::de::DeserializeOwned;
 use std::path::Path;
 use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
 
 fn given<T: DeserializeOwned>(arguments: &[String]) -> T {
     serde_json::from_str(arguments.get(1).expect("settings")).unwrap()
@@ -40,6 +41,15 @@ async fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// Ended from outside: what was started goes with its guards.
+async fn interrupted() {
+    let mut term = signal(SignalKind::terminate()).unwrap();
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
 async fn measure(names: &[String]) -> ExitCode {
     machine::stay_on_core(machine::AROUND);
     let scenarios = match scenarios::chosen(names) {
@@ -50,7 +60,11 @@ async fn measure(names: &[String]) -> ExitCode {
         }
     };
     let servers = servers::Servers::start().await;
-    let report = scenarios::play(&servers, &scenarios, std::env::var("PROFILE").is_ok()).await;
+    let profile = std::env::var("PROFILE").is_ok();
+    let report = tokio::select! {
+        report = scenarios::play(&servers, &scenarios, profile) => report,
+        () = interrupted() => return ExitCode::FAILURE,
+    };
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench/throughput.json");
     report.close(&servers, &file).await;
     match report.wrong() {

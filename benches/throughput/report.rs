@@ -1,7 +1,7 @@
 //! What is shown: a table, what was to be reached, and a file for programs.
 
 use crate::machine;
-use crate::run::Measures;
+use crate::run::{self, Measures};
 use crate::servers::Servers;
 use chrono::Utc;
 use serde::Serialize;
@@ -85,7 +85,7 @@ impl Report {
             "time": Utc::now(),
             "machine": {"processor": machine::processor(), "kernel": machine::first_line("uname", &["-sr"])},
             "versions": {
-                "bwp-sync": machine::first_line(env!("CARGO_BIN_EXE_bwp-sync"), &["--version"]),
+                "bwp-sync": machine::first_line(&run::program(), &["--version"]),
                 "rustc": machine::first_line("rustc", &["--version"]),
                 "postgres": setting("server_version").await,
                 "java": machine::first_line("java", &["-version"]),

@@ -17,9 +17,11 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 const PATIENCE: Duration = Duration::from_secs(300);
+/// Between two looks at what goes on: they are paid for by the core of what is around.
+const GLANCE: Duration = Duration::from_millis(150);
 /// Partitions of each topic.
 const PARTITIONS: i32 = 6;
 const STATEMENTS: i64 = 15;
@@ -120,16 +122,32 @@ impl<'a> Stage<'a> {
         Self { servers, setup, topics, stand_in, events, made: HashMap::new(), stand_in_cpu }
     }
 
-    /// Makes what is to come at a pace, and waits until all is accepted that can be.
-    pub async fn play(&mut self) {
+    /// Makes what is to come at a pace.
+    async fn produce(&mut self) {
         if let Some(pace) = self.setup.pace {
             self.made = produce_paced(&self.topics, &self.events, pace).await;
         }
-        let wanted = (self.setup.events - self.setup.failing) as u64;
+    }
+
+    /// Waits until there was a mutation for each event.
+    async fn accepted(&self) {
+        let wanted = self.setup.events as u64;
         wait_until("all mutations to be accepted", PATIENCE, async || {
-            tokio::time::sleep(Duration::from_millis(150)).await;
+            tokio::time::sleep(GLANCE).await;
             let accepted = self.stand_in.accepted().await;
             if accepted >= wanted { Ok(()) } else { Err(format!("{accepted} of {wanted}")) }
+        })
+        .await;
+    }
+
+    /// Waits until each event that can be accepted has its outcome on Kafka.
+    async fn published(&self) {
+        let wanted = (self.setup.events - self.setup.failing) as i64;
+        wait_until("all outcomes to be published", PATIENCE, async || {
+            tokio::time::sleep(GLANCE).await;
+            let topic = self.topics.outcomes.clone();
+            let there: i64 = tokio::task::spawn_blocking(move || ends(&topic).values().sum()).await.unwrap();
+            if there >= wanted { Ok(()) } else { Err(format!("{there} of {wanted}")) }
         })
         .await;
     }
@@ -184,7 +202,7 @@ impl Measured {
 
     pub fn start(&self) -> Daemon {
         let core = MEASURED.to_string();
-        self.builder.start_program(Path::new("taskset"), &["-c", &core, env!("CARGO_BIN_EXE_bwp-sync"), "run"])
+        self.builder.start_program(Path::new("taskset"), &["-c", &core, &program(), "run"])
     }
 
     /// A command of the program, with the daemon's settings.
@@ -196,6 +214,7 @@ impl Measured {
     /// Waits until all events are durable and Kafka may forget them.
     pub async fn taken(&self, stage: &Stage<'_>) {
         wait_until("all offsets to be committed", PATIENCE, async || {
+            tokio::time::sleep(GLANCE).await;
             let (group, topic) = (self.builder.group().to_owned(), stage.topics.refunds.clone());
             let there: i64 = tokio::task::spawn_blocking(move || committed(&group, &topic).values().sum()).await.unwrap();
             if there >= stage.setup.events as i64 { Ok(()) } else { Err(there.to_string()) }
@@ -229,6 +248,11 @@ impl Measured {
     }
 }
 
+/// What is measured: the program built with this benchmark, or the one that the variable names, such as an earlier build.
+pub fn program() -> String {
+    std::env::var("PROGRAM").unwrap_or_else(|_| env!("CARGO_BIN_EXE_bwp-sync").to_owned())
+}
+
 /// The daemon, from its start until each event that can be accepted has its outcome on Kafka.
 pub async fn daemon(servers: &Servers, setup: Setup) -> Measures {
     let mut stage = Stage::set(servers, setup).await;
@@ -246,19 +270,34 @@ pub async fn daemon(servers: &Servers, setup: Setup) -> Measures {
         measured.taken(&stage).await;
         measured.command(&["resume", "target", "default"]);
     }
-    stage.play().await;
-    published(&stage.topics, stage.setup.events - stage.setup.failing).await;
+    stage.produce().await;
+    stage.published().await;
     measured.end(&stage, daemons).await
 }
 
-/// Waits for so many outcomes on Kafka.
-pub async fn published(topics: &Topics, count: usize) {
-    wait_until("all outcomes to be published", PATIENCE, async || {
-        let topic = topics.outcomes.clone();
-        let there: i64 = tokio::task::spawn_blocking(move || ends(&topic).values().sum()).await.unwrap();
-        if there >= count as i64 { Ok(()) } else { Err(format!("{there} of {count}")) }
-    })
-    .await;
+/// What an outage left behind.
+pub struct Outage {
+    /// Events that had come and were not accepted when it was over.
+    pub backlog: usize,
+    /// Seconds until all of them were.
+    pub drained: f64,
+    pub measures: Measures,
+}
+
+/// The daemon while nothing can be reached, with events coming at the setup's pace; then it can, and what was left is sent.
+pub async fn outage(servers: &Servers, setup: Setup) -> Outage {
+    let mut stage = Stage::set(servers, setup).await;
+    let measured = Measured::prepare(&stage).await;
+    let mut daemon = measured.start();
+    daemon.wait_ready().await;
+    stage.produce().await;
+    stage.stand_in.set_faults(&Script::default()).await;
+    let (over, accepted) = (Instant::now(), stage.stand_in.accepted().await);
+    stage.accepted().await;
+    let drained = over.elapsed().as_secs_f64();
+    stage.published().await;
+    let backlog = stage.setup.events - accepted as usize;
+    Outage { backlog, drained, measures: measured.end(&stage, vec![daemon]).await }
 }
 
 /// A process that is killed when dropped.
@@ -288,7 +327,8 @@ pub async fn by_hand(servers: &Servers, setup: Setup) -> Measures {
     let mut command = on_core(MEASURED, &std::env::current_exe().unwrap());
     command.args(["by-hand", &serde_json::to_string(&settings).unwrap()]).stdin(Stdio::null());
     let process = Killed(command.spawn().unwrap());
-    stage.play().await;
+    stage.produce().await;
+    stage.accepted().await;
     let (used, peak_memory_mib) = (cpu(process.0.id()), peak_memory(process.0.id()));
     let judged = stage.judged().await;
     Measures { cpu_us: used * 1e6 / judged.events.max(1) as f64, peak_memory_mib, ..judged }
@@ -311,11 +351,11 @@ pub async fn intake(servers: &Servers, setup: Setup) -> f64 {
 
 /// Milliseconds from the start of the program, on a migrated database, to its first call.
 pub async fn first_call(servers: &Servers, setup: Setup) -> f64 {
-    let mut stage = Stage::set(servers, setup).await;
+    let stage = Stage::set(servers, setup).await;
     let measured = Measured::prepare(&stage).await;
     let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros() as f64;
     let daemon = measured.start();
-    stage.play().await;
+    stage.accepted().await;
     let arrivals = stage.stand_in.arrivals().await;
     drop(daemon);
     (arrivals[0].micros as f64 - began) / 1e3

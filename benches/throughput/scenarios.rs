@@ -22,9 +22,13 @@ pub enum Scenario {
     Start,
     Replicas,
     Drain,
+    Outage,
 }
 
-const ALL: [(&str, Scenario); 11] = [
+/// What belongs to `make bench-long` only.
+const LONG: [Scenario; 1] = [Scenario::Outage];
+
+const ALL: [(&str, Scenario); 12] = [
     ("s1", Scenario::S1),
     ("s0", Scenario::S0),
     ("s2", Scenario::S2),
@@ -36,6 +40,7 @@ const ALL: [(&str, Scenario); 11] = [
     ("start", Scenario::Start),
     ("replicas", Scenario::Replicas),
     ("drain", Scenario::Drain),
+    ("outage", Scenario::Outage),
 ];
 
 /// All names.
@@ -43,10 +48,10 @@ pub fn names() -> String {
     ALL.map(|(name, _)| name).join(" ")
 }
 
-/// Those of these names, all where there is none; the name that is unknown.
+/// Those of these names, all that are not long where there is none; the name that is unknown.
 pub fn chosen(names: &[String]) -> Result<Vec<Scenario>, &String> {
     if names.is_empty() {
-        return Ok(ALL.map(|(_, scenario)| scenario).to_vec());
+        return Ok(ALL.iter().map(|(_, scenario)| *scenario).filter(|it| !LONG.contains(it)).collect());
     }
     let find = |name: &String| ALL.iter().find(|(it, _)| it == name).map(|(_, scenario)| *scenario);
     names.iter().map(|name| find(name).ok_or(name)).collect()
@@ -69,6 +74,7 @@ pub async fn play(servers: &Servers, scenarios: &[Scenario], profile: bool) -> R
             Scenario::Start => play.start().await,
             Scenario::Replicas => play.replicas().await,
             Scenario::Drain => play.drain().await,
+            Scenario::Outage => play.outage().await,
         }
     }
     play.report
@@ -82,10 +88,14 @@ struct Play<'a> {
     own_s1: Option<f64>,
 }
 
+fn a_mutation() -> When {
+    When { operation: Some("updateOrder".to_owned()), ..When::default() }
+}
+
 /// What the service answers when it is ill: the order is not changed.
 fn unavailable(when: When) -> Rule {
     let answer = Answer::Status { status: 503, body: Body::Json, retry_after: None };
-    Rule { when: When { operation: Some("updateOrder".to_owned()), ..when }, answer, ..Rule::default() }
+    Rule { when, answer, ..Rule::default() }
 }
 
 impl Play<'_> {
@@ -143,14 +153,14 @@ impl Play<'_> {
     }
 
     async fn s4(&mut self) {
-        let rules = vec![unavailable(When { probability: Some(0.01), ..When::default() })];
+        let rules = vec![unavailable(When { probability: Some(0.01), ..a_mutation() })];
         let own = self.daemon("S4 1 % answered 503", Setup { rules, ..Setup::default() }).await;
         let share = self.of_s1(own.middle_rate).await;
         self.report.at_least("S4: share of own S1", share, 0.7, 0.9);
     }
 
     async fn s5(&mut self) {
-        let rules = vec![unavailable(When { order: Some("B-00000".to_owned()), ..When::default() })];
+        let rules = vec![unavailable(When { order: Some("B-00000".to_owned()), ..a_mutation() })];
         let setup = Setup { rules, ..Setup::default() };
         let failing = setup.events / setup.orders;
         let own = self.daemon("S5 one order always fails", Setup { failing, ..setup }).await;
@@ -198,6 +208,15 @@ impl Play<'_> {
         let own = self.daemon("two replicas, S1", Setup { replicas: 2, ..Setup::default() }).await;
         let share = self.of_s1(own.middle_rate).await;
         self.report.at_least("two replicas: share of one replica's S1", share, 0.9, 1.0);
+    }
+
+    async fn outage(&mut self) {
+        let rules = vec![unavailable(When::default())];
+        let setup = Setup { rules, pace: Some(500), events: 60_000, ..Setup::default() };
+        let outage = run::outage(self.servers, setup).await;
+        self.report.row("two minutes of outage", SYSTEM, outage.measures);
+        let own = outage.backlog as f64 / self.of_s1(1.0).await.recip();
+        self.report.at_most("outage: time to drain against backlog / own S1 rate", outage.drained / own, 1.3, 1.1);
     }
 
     /// What dispatch alone can do: all is durable before the first call.

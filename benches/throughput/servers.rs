@@ -81,7 +81,7 @@ async fn preload(url: &str) -> bool {
 
 impl Folder {
     fn new() -> Self {
-        let folder = root().join("target/bench").join(format!("servers-{}", std::process::id()));
+        let folder = root().join("target/servers").join(std::process::id().to_string());
         fs::create_dir_all(&folder).unwrap();
         Self(folder)
     }
