@@ -3,7 +3,7 @@
 //!
 //! ```sh
 //! cargo bench --bench throughput -- s1 paced        # some scenarios; all of them without a name
-//! PROFILE=1 cargo bench --bench throughput -- s1    # and where the time of Postgres went
+//! PROFILE=1 cargo bench --bench throughput -- s1    # and where the processor's time went
 //! ```
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -12,6 +12,7 @@ mod counters;
 mod judged;
 mod load;
 mod machine;
+mod profile;
 mod report;
 mod run;
 mod scenarios;

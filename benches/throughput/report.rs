@@ -22,6 +22,13 @@ pub struct Row {
 pub struct Figure {
     pub name: String,
     pub value: f64,
+    #[serde(flatten)]
+    pub wanted: Option<Wanted>,
+}
+
+/// What was to be reached.
+#[derive(Debug, Serialize)]
+pub struct Wanted {
     pub must: f64,
     pub aim: f64,
     /// Whether less is better.
@@ -43,14 +50,20 @@ impl Report {
     }
 
     pub fn at_least(&mut self, name: &str, value: f64, must: f64, aim: f64) {
-        self.figure(Figure { name: name.to_owned(), value, must, aim, at_most: false });
+        self.figure(name, value, Some(Wanted { must, aim, at_most: false }));
     }
 
     pub fn at_most(&mut self, name: &str, value: f64, must: f64, aim: f64) {
-        self.figure(Figure { name: name.to_owned(), value, must, aim, at_most: true });
+        self.figure(name, value, Some(Wanted { must, aim, at_most: true }));
     }
 
-    fn figure(&mut self, figure: Figure) {
+    /// A figure that helps to read the others.
+    pub fn told(&mut self, name: &str, value: f64) {
+        self.figure(name, value, None);
+    }
+
+    fn figure(&mut self, name: &str, value: f64, wanted: Option<Wanted>) {
+        let figure = Figure { name: name.to_owned(), value, wanted };
         println!("  {}", told(&figure));
         self.figures.push(figure);
     }
@@ -147,19 +160,23 @@ fn line(row: &Row) -> String {
 }
 
 fn told(figure: &Figure) -> String {
-    let reached = |limit: f64| if figure.at_most { figure.value <= limit } else { figure.value >= limit };
-    let word = match (reached(figure.aim), reached(figure.must)) {
+    let Figure { name, value, wanted } = figure;
+    let Some(Wanted { must, aim, at_most }) = wanted else {
+        return format!("{name}: {value:.3}");
+    };
+    let reached = |limit: &f64| if *at_most { value <= limit } else { value >= limit };
+    let word = match (reached(aim), reached(must)) {
         (true, _) => "aim reached",
         (_, true) => "reached",
         _ => "NOT reached",
     };
-    let Figure { name, value, must, aim, .. } = figure;
     format!("{name}: {value:.3} (must {must}, aim {aim}): {word}")
 }
 
-/// Where the time of Postgres went.
+/// Where the time of Postgres and of the daemon went.
 pub fn profile(measures: &Measures) {
     let events = measures.events.max(1) as f64;
+    measures.symbols.iter().for_each(|symbol| println!("    {symbol}"));
     println!("    {:>9} {:>8} {:>9} {:>8} {:>8}  statement", "ms", "calls", "us/event", "rows", "WAL B/e");
     for it in &measures.longest {
         let text: String = it.text.chars().take(150).collect();

@@ -5,6 +5,7 @@ use crate::counters::{Counted, Statement, counted, longest};
 use crate::judged::{Judged, judge};
 use crate::load::{ORDERS, Planned, planned, produce, produce_paced};
 use crate::machine::{MEASURED, cpu, cpu_of_family, on_core, peak_memory};
+use crate::profile::Recording;
 use crate::servers::Servers;
 use crate::standin::{self, StandIn};
 use crate::support::daemon::{Builder, Daemon};
@@ -41,6 +42,8 @@ pub struct Setup {
     /// Whether nothing is sent until all events are durable.
     pub held: bool,
     pub replicas: usize,
+    /// Whether perf looks at the daemon.
+    pub profile: bool,
     /// Settings of the daemon.
     pub settings: Vec<(&'static str, String)>,
 }
@@ -57,6 +60,7 @@ impl Default for Setup {
             failing: 0,
             held: false,
             replicas: 1,
+            profile: false,
             settings: Vec::new(),
         }
     }
@@ -89,9 +93,17 @@ pub struct Measures {
     pub violations: u64,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub longest: Vec<Statement>,
+    /// Where the daemon's processor time went, by perf.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub symbols: Vec<String>,
 }
 
 impl Measures {
+    /// Processor time of an event, with Postgres's.
+    pub fn all_cpu_us(&self) -> f64 {
+        self.cpu_us + self.postgres_cpu_us.unwrap_or_default()
+    }
+
     /// What must not be.
     pub fn wrong(&self) -> u64 {
         self.order_breaks as u64 + self.duplicates as u64 + self.violations
@@ -261,6 +273,7 @@ pub async fn daemon(servers: &Servers, setup: Setup) -> Measures {
         measured.command(&["pause", "target", "default", "--reason", "benchmark"]);
     }
     let mut daemons: Vec<Daemon> = (0..stage.setup.replicas).map(|_| measured.start()).collect();
+    let recording = daemons.first().filter(|_| stage.setup.profile).and_then(|daemon| Recording::begin(daemon.id()));
     if stage.setup.pace.is_some() {
         for daemon in &mut daemons {
             daemon.wait_ready().await;
@@ -272,7 +285,8 @@ pub async fn daemon(servers: &Servers, setup: Setup) -> Measures {
     }
     stage.produce().await;
     stage.published().await;
-    measured.end(&stage, daemons).await
+    let measures = measured.end(&stage, daemons).await;
+    Measures { symbols: recording.map(Recording::end).unwrap_or_default(), ..measures }
 }
 
 /// What an outage left behind.
