@@ -1,7 +1,7 @@
 # What this project is worked with. The work itself is in scripts/.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test check deploy-check chaos bench lint up down clean-servers
+.PHONY: help demo test check deploy-check chaos bench bench-long lint up down clean-servers
 
 # The end-to-end tests wait more than they compute, so more of them than cores run at once.
 TEST_THREADS ?= 4
@@ -50,6 +50,10 @@ bench: ## figures, as ratios within one run: a lane's turn; throughput; a hot or
 	cargo bench --bench turn --bench hot_order --bench names --bench throughput --no-run
 	cargo bench --bench throughput
 	scripts/with-servers cargo bench --bench turn --bench hot_order --bench names
+
+bench-long: ## the throughput benchmark's scenarios that take minutes each (release build)
+	@scripts/install test
+	cargo bench --bench throughput -- outage
 
 lint:
 	cargo fmt --all --check
