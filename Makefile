@@ -1,7 +1,7 @@
 # What this project is worked with. The work itself is in scripts/.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test check deploy-check chaos rollout bench lint up down clean-servers
+.PHONY: help demo test check deploy-check chaos rollout bench bench-long lint up down clean-servers
 
 # The end-to-end tests wait more than they compute, so more of them than cores run at once.
 TEST_THREADS ?= 4
@@ -51,10 +51,15 @@ rollout: ## a rollout and a rollback beside an earlier program, under traffic (B
 	@program=$$(scripts/before $(BEFORE)) && export BWP_TEST_BEFORE=$$program && cargo test $(FEATURES) --test e2e --no-run \
 	  && scripts/with-servers cargo test $(FEATURES) --test e2e -- --ignored --exact --nocapture rolled::two_versions_side_by_side_forth_and_back
 
-bench: ## figures, as ratios within one run: a lane's turn; a hot order beside others; a million names (release build)
+bench: ## figures, as ratios within one run: a lane's turn; throughput; a hot order beside others; a million names (release build)
 	@scripts/install test
-	cargo bench --bench turn --bench hot_order --bench names --no-run
+	cargo bench --bench turn --bench hot_order --bench names --bench throughput --no-run
+	cargo bench --bench throughput
 	scripts/with-servers cargo bench --bench turn --bench hot_order --bench names
+
+bench-long: ## the throughput benchmark's scenarios that take minutes each (release build)
+	@scripts/install test
+	cargo bench --bench throughput -- outage
 
 lint:
 	cargo fmt --all --check

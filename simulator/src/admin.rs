@@ -17,6 +17,7 @@ pub(crate) fn serve(app: &App, method: &Method, path: &str, query: Option<&str>,
             app.judge.forget();
             ok(json!({}))
         }
+        ("DELETE", "/admin/arrivals") => json_answer(StatusCode::OK, &app.arrivals.take()),
         ("GET", "/admin/requests") => json_answer(StatusCode::OK, &app.requests()),
         ("GET", "/admin/faults") => json_answer(StatusCode::OK, &app.faults.counts()),
         ("PUT", "/admin/faults") => match serde_json::from_slice::<Script>(body) {

@@ -8,7 +8,7 @@ use crate::judge::{Flight, Reading, Verdict, Wrong, checks};
 use crate::options::Environment;
 use crate::server::{Reset, plain_answer};
 use crate::state::input::{OrderIdentifier, UpdateOrder, UpdatePackages};
-use crate::state::{Applied, Cell};
+use crate::state::{Alias, Applied, Cell};
 use crate::{App, Logged};
 use bytes::Bytes;
 use hyper::StatusCode;
@@ -50,7 +50,8 @@ enum What {
 
 /// The judge's view of a request.
 enum Watched {
-    Mutation(Flight),
+    /// And its place among the arrivals, where these are kept.
+    Mutation(Flight, Option<usize>),
     Query(Reading),
 }
 
@@ -117,8 +118,12 @@ async fn carry_out(app: &Arc<App>, mut prepared: Prepared, body: Bytes, client: 
         let kind = Wrong::SeveralMutationsInOneRequest;
         app.judge.found(kind, &order, "more than one root field");
     }
-    let watched =
-        if prepared.mutation { Watched::Mutation(app.judge.mutation(&order)) } else { Watched::Query(app.judge.read(&order)) };
+    let watched = if prepared.mutation {
+        let arrival = app.options.fast.then(|| app.arrivals.note(&order, first.things()));
+        Watched::Mutation(app.judge.mutation(&order), arrival)
+    } else {
+        Watched::Query(app.judge.read(&order))
+    };
     inspect(app, &tasks);
     let rule = app.faults.pick(&operation, &|name| first.is_about(name));
     let rule = rule.unwrap_or_default();
@@ -138,6 +143,18 @@ impl Task {
         alias.is_some_and(|it| it.alias_id == name)
             || named.is_some_and(|it| it.order_id.as_deref() == Some(name))
             || self.cell.as_ref().is_ok_and(held)
+    }
+
+    /// What each return and refund in it is called.
+    fn things(&self) -> Vec<String> {
+        let What::Update(input) = &self.what else {
+            return Vec::new();
+        };
+        let first = |aliases: &Option<Vec<Alias>>| aliases.iter().flatten().next().map(|it| it.alias_id.clone());
+        let returns = input.returns.iter().flat_map(|it| it.details.iter().flatten());
+        let returns = returns.filter_map(|it| first(&it.aliases).or_else(|| it.return_identifier.as_ref()?.id.clone()));
+        let refunds = input.refunds.iter().flat_map(|it| it.details.iter().flatten());
+        returns.chain(refunds.filter_map(|it| first(&it.aliases).or_else(|| it.id.clone()))).collect()
     }
 }
 
@@ -271,7 +288,12 @@ async fn answer(
         app.judge.hold(order, until, client);
     }
     match watched {
-        Watched::Mutation(flight) => flight.end(verdict),
+        Watched::Mutation(flight, arrival) => {
+            if let Some(place) = arrival.filter(|_| verdict == Verdict::Accepted) {
+                app.arrivals.accepted(place);
+            }
+            flight.end(verdict);
+        }
         // A read that finds no order is a read; one that the script answered is none.
         Watched::Query(reading) if rule.answer == Answer::Normal => {
             app.judge.read_ended(order, &reading);

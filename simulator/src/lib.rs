@@ -39,13 +39,20 @@
 //! /admin/requests` (the latest, without headers) · `DELETE /admin/tokens` (expires them all). It asks for no token, so the
 //! simulator belongs on a loopback address.
 //!
+//! # Fast
+//!
+//! With [`Options::fast`] it is quick enough to measure its clients: documents are checked once and values not at all (the types that
+//! it acts on must still fit), requests are not remembered, and `DELETE /admin/arrivals` tells when each mutation came, and forgets
+//! them. State, faults and judge are the same.
+//!
 //! # Modules
 //!
 //! `server` (connections, routes) · `token` · `graphql` (one request from headers to answer) · `execute` (GraphQL on the SDL) ·
-//! `plan`, `canonical`, `show` (the short way for the usual documents) · `state` (orders and what mutations do to them) · `faults` · `judge` · `admin` · `answer` · `options`.
+//! `plan`, `canonical`, `show` (the short way for the usual documents) · `state` (orders and what mutations do to them) · `faults` · `judge` · `arrivals` · `admin` · `answer` · `options`.
 
 mod admin;
 mod answer;
+mod arrivals;
 mod canonical;
 mod execute;
 mod faults;
@@ -60,6 +67,7 @@ mod state;
 mod token;
 
 pub use answer::ApiError;
+pub use arrivals::Arrival;
 pub use execute::{SDL, SchemaError};
 pub use faults::{Answer, Apply, Body, Faults, Fired, RetryAfter, Rule, Script, When};
 pub use judge::{Finding, Judge, Report, Told, Wrong};
@@ -70,6 +78,7 @@ pub use state::{
     ReturnSeed, ReturnState, Tracker, TrackerIdentifier,
 };
 
+use arrivals::Arrivals;
 use bytes::Bytes;
 use execute::Engine;
 use serde::Serialize;
@@ -92,6 +101,7 @@ pub(crate) struct App {
     faults: Faults,
     judge: Arc<Judge>,
     log: Mutex<VecDeque<Logged>>,
+    arrivals: Arrivals,
 }
 
 /// A request as it is remembered: its body, no headers.
@@ -125,7 +135,7 @@ pub struct Request {
 
 impl App {
     fn log(&self, entry: Logged) {
-        if self.options.request_log == 0 {
+        if self.options.request_log == 0 || self.options.fast {
             return;
         }
         let mut log = lock(&self.log);
@@ -187,12 +197,13 @@ impl Simulator {
         let listener = TcpListener::bind(listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let app = Arc::new(App {
-            engine: Engine::new(options.environment)?,
+            engine: Engine::new(options.environment, options.fast)?,
             store: Store::new(&options),
             tokens: Tokens::default(),
             faults: Faults::default(),
             judge: Arc::new(Judge::new(options.retry_after_grace)),
             log: Mutex::default(),
+            arrivals: Arrivals::default(),
             options,
         });
         let simulator = Self { app, address, listening: Mutex::default() };

@@ -38,6 +38,9 @@ struct Flags {
     /// Unknown orders come into being with so many lines, L-1, L-2 ...
     #[arg(long, value_name = "LINES")]
     auto_orders: Option<usize>,
+    /// Quick enough to measure its clients: values are not checked against the schema.
+    #[arg(long)]
+    fast: bool,
     /// Orders to begin with: a JSON array.
     #[arg(long, value_name = "FILE")]
     seed: Option<PathBuf>,
@@ -64,6 +67,7 @@ impl Flags {
             settle: Duration::from_millis(self.settle_ms),
             latency: Duration::from_millis(self.latency_ms),
             auto_orders: self.auto_orders.map(|lines| AutoOrders { lines, ..AutoOrders::default() }),
+            fast: self.fast,
             ..Options::default()
         }
     }

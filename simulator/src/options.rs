@@ -90,6 +90,8 @@ pub struct Options {
     pub retry_after_grace: Duration,
     /// Requests kept for `/admin/requests`.
     pub request_log: usize,
+    /// Quick enough to measure its clients: values are not checked against the SDL, no request is kept, arrivals are.
+    pub fast: bool,
 }
 
 impl Default for Options {
@@ -115,6 +117,7 @@ impl Default for Options {
             gateway_limit: Duration::from_secs(600),
             retry_after_grace: Duration::from_secs(1),
             request_log: 500,
+            fast: false,
         }
     }
 }

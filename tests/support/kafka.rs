@@ -73,7 +73,8 @@ impl Topics {
             outcomes: name("bwp.outcomes"),
             dead_letters: name("bwp.dead-letters"),
             partitions,
-            producer: config().set("linger.ms", "1").create().expect("a producer"),
+            // Idempotent: a batch that is sent again must not come behind its successors.
+            producer: config().set("linger.ms", "1").set("enable.idempotence", "true").create().expect("a producer"),
         };
         create(&topics.all(), partitions).await;
         topics

@@ -1,0 +1,376 @@
+//! One run: a stand-in, a topic with events, and the daemon or the consumer by hand, from its start until all is done.
+
+use crate::by_hand;
+use crate::counters::{Counted, Statement, counted, longest};
+use crate::judged::{Judged, judge};
+use crate::load::{ORDERS, Planned, planned, produce, produce_paced};
+use crate::machine::{MEASURED, cpu, cpu_of_family, on_core, peak_memory};
+use crate::profile::Recording;
+use crate::servers::Servers;
+use crate::standin::{self, StandIn};
+use crate::support::daemon::{Builder, Daemon};
+use crate::support::kafka::{Topics, brokers, committed, ends};
+use crate::support::postgres::{Database, fresh_database};
+use crate::support::wait_until;
+use bwp_simulator::{Rule, Script};
+use serde::Serialize;
+use std::collections::HashMap;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+const PATIENCE: Duration = Duration::from_secs(300);
+/// Between two looks at what goes on: they are paid for by the core of what is around.
+const GLANCE: Duration = Duration::from_millis(150);
+/// Partitions of each topic.
+const PARTITIONS: i32 = 6;
+const STATEMENTS: i64 = 15;
+
+/// What a run is about.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    pub latency_ms: u64,
+    pub in_flight: usize,
+    pub events: usize,
+    pub orders: usize,
+    /// So many a second; all of them before the start where absent.
+    pub pace: Option<u32>,
+    pub rules: Vec<Rule>,
+    /// Events that never get through.
+    pub failing: usize,
+    /// Whether nothing is sent until all events are durable.
+    pub held: bool,
+    pub replicas: usize,
+    /// Whether perf looks at the daemon.
+    pub profile: bool,
+    /// Settings of the daemon.
+    pub settings: Vec<(&'static str, String)>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            latency_ms: 20,
+            in_flight: 512,
+            events: 20_000,
+            orders: ORDERS,
+            pace: None,
+            rules: Vec::new(),
+            failing: 0,
+            held: false,
+            replicas: 1,
+            profile: false,
+            settings: Vec::new(),
+        }
+    }
+}
+
+/// What came of a run.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Measures {
+    pub events: usize,
+    pub mutations: usize,
+    pub middle_rate: f64,
+    pub whole_rate: f64,
+    pub age_p50_ms: Option<f64>,
+    pub age_p99_ms: Option<f64>,
+    /// Processor time of what is measured, for each event.
+    pub cpu_us: f64,
+    /// The same of its Postgres.
+    pub postgres_cpu_us: Option<f64>,
+    /// The same of the stand-in: it must have room to spare, or it is what is measured.
+    pub stand_in_cpu_us: f64,
+    pub peak_memory_mib: f64,
+    pub row_versions: Option<f64>,
+    pub wal_bytes: Option<f64>,
+    pub statements: Option<f64>,
+    pub commits: Option<f64>,
+    pub order_breaks: usize,
+    pub overlaps: u64,
+    pub duplicates: usize,
+    /// All that the stand-in's judge has found.
+    pub violations: u64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub longest: Vec<Statement>,
+    /// Where the daemon's processor time went, by perf.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub symbols: Vec<String>,
+}
+
+impl Measures {
+    /// Processor time of an event, with Postgres's.
+    pub fn all_cpu_us(&self) -> f64 {
+        self.cpu_us + self.postgres_cpu_us.unwrap_or_default()
+    }
+
+    /// What must not be.
+    pub fn wrong(&self) -> u64 {
+        self.order_breaks as u64 + self.duplicates as u64 + self.violations
+    }
+}
+
+/// Everything around what is measured.
+pub struct Stage<'a> {
+    servers: &'a Servers,
+    setup: Setup,
+    pub topics: Arc<Topics>,
+    pub stand_in: StandIn,
+    events: Vec<Planned>,
+    made: HashMap<Planned, u64>,
+    stand_in_cpu: f64,
+}
+
+impl<'a> Stage<'a> {
+    pub async fn set(servers: &'a Servers, setup: Setup) -> Self {
+        let topics = Arc::new(Topics::create(PARTITIONS).await);
+        let stand_in = StandIn::start(standin::Settings { latency_ms: setup.latency_ms, orders: setup.orders });
+        stand_in.set_faults(&Script { rules: setup.rules.clone(), seed: 7 }).await;
+        let events = planned(setup.events, setup.orders);
+        if setup.pace.is_none() {
+            produce(&topics, &events).await;
+        }
+        let stand_in_cpu = stand_in.cpu();
+        Self { servers, setup, topics, stand_in, events, made: HashMap::new(), stand_in_cpu }
+    }
+
+    /// Makes what is to come at a pace.
+    async fn produce(&mut self) {
+        if let Some(pace) = self.setup.pace {
+            self.made = produce_paced(&self.topics, &self.events, pace).await;
+        }
+    }
+
+    /// Waits until there was a mutation for each event.
+    async fn accepted(&self) {
+        let wanted = self.setup.events as u64;
+        wait_until("all mutations to be accepted", PATIENCE, async || {
+            tokio::time::sleep(GLANCE).await;
+            let accepted = self.stand_in.accepted().await;
+            if accepted >= wanted { Ok(()) } else { Err(format!("{accepted} of {wanted}")) }
+        })
+        .await;
+    }
+
+    /// Waits until each event that can be accepted has its outcome on Kafka.
+    async fn published(&self) {
+        let wanted = (self.setup.events - self.setup.failing) as i64;
+        wait_until("all outcomes to be published", PATIENCE, async || {
+            tokio::time::sleep(GLANCE).await;
+            let topic = self.topics.outcomes.clone();
+            let there: i64 = tokio::task::spawn_blocking(move || ends(&topic).values().sum()).await.unwrap();
+            if there >= wanted { Ok(()) } else { Err(format!("{there} of {wanted}")) }
+        })
+        .await;
+    }
+
+    /// What the stand-in knows, for each event.
+    async fn judged(&self) -> Measures {
+        let stand_in_cpu = self.stand_in.cpu() - self.stand_in_cpu;
+        let judged: Judged = judge(&self.stand_in.arrivals().await, &self.made);
+        let report = self.stand_in.report().await;
+        Measures {
+            events: judged.events,
+            mutations: judged.mutations,
+            middle_rate: judged.middle_rate,
+            whole_rate: judged.whole_rate,
+            age_p50_ms: judged.age_p50_ms,
+            age_p99_ms: judged.age_p99_ms,
+            stand_in_cpu_us: stand_in_cpu * 1e6 / judged.events.max(1) as f64,
+            order_breaks: judged.order_breaks,
+            duplicates: judged.duplicates,
+            overlaps: report["counts"]["concurrentMutations"].as_u64().unwrap_or(0),
+            violations: report["violations"].as_u64().unwrap(),
+            ..Measures::default()
+        }
+    }
+}
+
+/// The daemon on its core, with its database.
+pub struct Measured {
+    pub database: Database,
+    pub builder: Builder,
+    before: Counted,
+    postgres_cpu: f64,
+}
+
+impl Measured {
+    /// Migrated, not started.
+    pub async fn prepare(stage: &Stage<'_>) -> Self {
+        let database = fresh_database().await;
+        let builder = Builder::new(&database, &stage.topics)
+            .target("default", &stage.stand_in.target())
+            .set("dispatch.coalesce", "off")
+            .set("dispatch.max_in_flight", stage.setup.in_flight.to_string())
+            .set("log.level", "warn");
+        let builder = stage.setup.settings.iter().fold(builder, |builder, (key, value)| builder.set(key, value));
+        let migrated = builder.command(&["migrate"]);
+        assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
+        sqlx::query("CHECKPOINT").execute(&stage.servers.admin).await.unwrap();
+        let before = counted(stage.servers, &database).await;
+        let postgres_cpu = cpu_of_family(stage.servers.postmaster());
+        Self { database, builder, before, postgres_cpu }
+    }
+
+    pub fn start(&self) -> Daemon {
+        let core = MEASURED.to_string();
+        self.builder.start_program(Path::new("taskset"), &["-c", &core, &program(), "run"])
+    }
+
+    /// A command of the program, with the daemon's settings.
+    pub fn command(&self, arguments: &[&str]) {
+        let done = self.builder.command(arguments);
+        assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+    }
+
+    /// Waits until all events are durable and Kafka may forget them.
+    pub async fn taken(&self, stage: &Stage<'_>) {
+        wait_until("all offsets to be committed", PATIENCE, async || {
+            tokio::time::sleep(GLANCE).await;
+            let (group, topic) = (self.builder.group().to_owned(), stage.topics.refunds.clone());
+            let there: i64 = tokio::task::spawn_blocking(move || committed(&group, &topic).values().sum()).await.unwrap();
+            if there >= stage.setup.events as i64 { Ok(()) } else { Err(there.to_string()) }
+        })
+        .await;
+    }
+
+    /// Takes what was used so far, and ends the daemons.
+    pub async fn end(self, stage: &Stage<'_>, mut daemons: Vec<Daemon>) -> Measures {
+        let used: f64 = daemons.iter().map(|daemon| cpu(daemon.id())).sum();
+        let postgres = cpu_of_family(stage.servers.postmaster()) - self.postgres_cpu;
+        let peak_memory_mib = daemons.iter().map(|daemon| peak_memory(daemon.id())).fold(0.0, f64::max);
+        let judged = stage.judged().await;
+        for daemon in &mut daemons {
+            assert_eq!(daemon.terminate(PATIENCE).await.code(), Some(0));
+        }
+        let (before, after) = (self.before, counted(stage.servers, &self.database).await);
+        let each = |after: i64, before: i64| Some((after - before) as f64 / judged.events.max(1) as f64);
+        let us = |seconds: f64| seconds * 1e6 / judged.events.max(1) as f64;
+        Measures {
+            cpu_us: us(used),
+            postgres_cpu_us: Some(us(postgres)),
+            peak_memory_mib,
+            row_versions: each(after.row_versions, before.row_versions),
+            wal_bytes: each(after.wal_bytes, before.wal_bytes),
+            statements: after.statements.zip(before.statements).and_then(|(after, before)| each(after, before)),
+            commits: each(after.commits, before.commits),
+            longest: longest(stage.servers, &self.database, STATEMENTS).await,
+            ..judged
+        }
+    }
+}
+
+/// What is measured: the program built with this benchmark, or the one that the variable names, such as an earlier build.
+pub fn program() -> String {
+    std::env::var("PROGRAM").unwrap_or_else(|_| env!("CARGO_BIN_EXE_bwp-sync").to_owned())
+}
+
+/// The daemon, from its start until each event that can be accepted has its outcome on Kafka.
+pub async fn daemon(servers: &Servers, setup: Setup) -> Measures {
+    let mut stage = Stage::set(servers, setup).await;
+    let measured = Measured::prepare(&stage).await;
+    if stage.setup.held {
+        measured.command(&["pause", "target", "default", "--reason", "benchmark"]);
+    }
+    let mut daemons: Vec<Daemon> = (0..stage.setup.replicas).map(|_| measured.start()).collect();
+    let recording = daemons.first().filter(|_| stage.setup.profile).and_then(|daemon| Recording::begin(daemon.id()));
+    if stage.setup.pace.is_some() {
+        for daemon in &mut daemons {
+            daemon.wait_ready().await;
+        }
+    }
+    if stage.setup.held {
+        measured.taken(&stage).await;
+        measured.command(&["resume", "target", "default"]);
+    }
+    stage.produce().await;
+    stage.published().await;
+    let measures = measured.end(&stage, daemons).await;
+    Measures { symbols: recording.map(Recording::end).unwrap_or_default(), ..measures }
+}
+
+/// What an outage left behind.
+pub struct Outage {
+    /// Events that had come and were not accepted when it was over.
+    pub backlog: usize,
+    /// Seconds until all of them were.
+    pub drained: f64,
+    pub measures: Measures,
+}
+
+/// The daemon while nothing can be reached, with events coming at the setup's pace; then it can, and what was left is sent.
+pub async fn outage(servers: &Servers, setup: Setup) -> Outage {
+    let mut stage = Stage::set(servers, setup).await;
+    let measured = Measured::prepare(&stage).await;
+    let mut daemon = measured.start();
+    daemon.wait_ready().await;
+    stage.produce().await;
+    stage.stand_in.set_faults(&Script::default()).await;
+    let (over, accepted) = (Instant::now(), stage.stand_in.accepted().await);
+    stage.accepted().await;
+    let drained = over.elapsed().as_secs_f64();
+    stage.published().await;
+    let backlog = stage.setup.events - accepted as usize;
+    Outage { backlog, drained, measures: measured.end(&stage, vec![daemon]).await }
+}
+
+/// A process that is killed when dropped.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// The consumer by hand, from its start until all events are accepted.
+pub async fn by_hand(servers: &Servers, setup: Setup) -> Measures {
+    let mut stage = Stage::set(servers, setup).await;
+    let target = stage.stand_in.target();
+    let (id, secret) = (&target.client_id, &target.client_secret);
+    let settings = by_hand::Settings {
+        brokers: brokers(),
+        topic: stage.topics.refunds.clone(),
+        group: stage.topics.refunds.clone(),
+        address: stage.stand_in.address().to_owned(),
+        target_id: target.target_id.clone(),
+        credentials: format!("grant_type=client_credentials&client_id={id}&client_secret={secret}"),
+        in_flight: stage.setup.in_flight,
+    };
+    let mut command = on_core(MEASURED, &std::env::current_exe().unwrap());
+    command.args(["by-hand", &serde_json::to_string(&settings).unwrap()]).stdin(Stdio::null());
+    let process = Killed(command.spawn().unwrap());
+    stage.produce().await;
+    stage.accepted().await;
+    let (used, peak_memory_mib) = (cpu(process.0.id()), peak_memory(process.0.id()));
+    let judged = stage.judged().await;
+    Measures { cpu_us: used * 1e6 / judged.events.max(1) as f64, peak_memory_mib, ..judged }
+}
+
+/// Events made durable a second while nothing can be sent: between a tenth and nine tenths of them.
+pub async fn intake(servers: &Servers, setup: Setup) -> f64 {
+    let stage = Stage::set(servers, setup).await;
+    let measured = Measured::prepare(&stage).await;
+    measured.command(&["pause", "target", "default", "--reason", "benchmark"]);
+    let mut daemon = measured.start();
+    measured.taken(&stage).await;
+    assert_eq!(daemon.terminate(PATIENCE).await.code(), Some(0));
+    let pool = measured.database.pool().await;
+    let times = "SELECT extract(epoch FROM max(received_at) FILTER (WHERE place <= 0.9) - min(received_at) FILTER (WHERE place >= 0.1))::float8
+        FROM (SELECT received_at, percent_rank() OVER (ORDER BY received_at, no) AS place FROM work) w";
+    let seconds: f64 = sqlx::query_scalar(times).fetch_one(&pool).await.unwrap();
+    stage.setup.events as f64 * 0.8 / seconds
+}
+
+/// Milliseconds from the start of the program, on a migrated database, to its first call.
+pub async fn first_call(servers: &Servers, setup: Setup) -> f64 {
+    let stage = Stage::set(servers, setup).await;
+    let measured = Measured::prepare(&stage).await;
+    let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros() as f64;
+    let daemon = measured.start();
+    stage.accepted().await;
+    let arrivals = stage.stand_in.arrivals().await;
+    drop(daemon);
+    (arrivals[0].micros as f64 - began) / 1e3
+}
