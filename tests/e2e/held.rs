@@ -2,6 +2,7 @@
 
 use crate::shop::{Shop, order};
 use crate::support::events::{Event, Kind};
+use crate::support::wait_until;
 use bwp_simulator::Options;
 use bwp_sync::ledger::LedgerError;
 use serde_json::json;
@@ -9,11 +10,7 @@ use std::time::{Duration, Instant};
 
 #[tokio::test]
 async fn a_lock_that_somebody_holds_costs_a_timeout_and_nothing_else() {
-    let mut shop = Shop::open(Options::default(), &[]).await;
-    shop.simulator.seed_order(order("322-ABC1-AAAAAA", "1001")).unwrap();
-    let data = json!({"order": {"id": "1001"}, "refund": {"id": "RF-1"}, "version": 1, "state": "SUCCESS",
-        "total": {"amount": "5.00", "currency": "USD"}});
-    let event = Event::new(Kind::Refund, "f-1", data);
+    let (shop, event) = shop_and_event().await;
     let pool = shop.database.pool().await;
     let mut holder = pool.begin().await.unwrap();
     sqlx::raw_sql("LOCK TABLE order_name IN ACCESS EXCLUSIVE MODE").execute(&mut *holder).await.unwrap();
@@ -23,7 +20,40 @@ async fn a_lock_that_somebody_holds_costs_a_timeout_and_nothing_else() {
     assert!(given_up.is_passing() && matches!(&given_up, LedgerError::Unavailable(text) if text.contains("55P03")), "{given_up}");
     assert!((Duration::from_secs(4)..Duration::from_secs(14)).contains(&took), "given up after {took:?}");
     holder.rollback().await.unwrap();
-    // Nothing of it was taken: the identity is not there yet.
+    assert_taken_once(shop, event).await;
+}
+
+#[tokio::test]
+async fn a_statement_that_hangs_is_ended_here_and_at_the_server() {
+    let (shop, event) = shop_and_event().await;
+    let pool = shop.database.pool().await;
+    let hanging = "CREATE FUNCTION hang() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(300); RETURN NEW; END $$;
+        CREATE TRIGGER hang BEFORE INSERT ON seen FOR EACH ROW EXECUTE FUNCTION hang()";
+    sqlx::raw_sql(hanging).execute(&pool).await.unwrap();
+    let began = Instant::now();
+    let given_up = shop.ledger.intake(&[shop.incoming(&event)], &shop.targets()).await.unwrap_err();
+    assert!(given_up.is_passing() && began.elapsed() < Duration::from_secs(25), "{given_up} after {:?}", began.elapsed());
+    // Whoever hangs goes on at the server, with its locks, until the statement's own time is over.
+    wait_until("the server to end the statement", Duration::from_secs(60), async || {
+        let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'";
+        let hanging: i64 = sqlx::query_scalar(sql).fetch_one(&pool).await.unwrap();
+        if hanging == 0 { Ok(()) } else { Err(format!("{hanging} hang for {:?}", began.elapsed())) }
+    })
+    .await;
+    sqlx::raw_sql("DROP TRIGGER hang ON seen").execute(&pool).await.unwrap();
+    assert_taken_once(shop, event).await;
+}
+
+async fn shop_and_event() -> (Shop, Event) {
+    let shop = Shop::open(Options::default(), &[]).await;
+    shop.simulator.seed_order(order("322-ABC1-AAAAAA", "1001")).unwrap();
+    let data = json!({"order": {"id": "1001"}, "refund": {"id": "RF-1"}, "version": 1, "state": "SUCCESS",
+        "total": {"amount": "5.00", "currency": "USD"}});
+    (shop, Event::new(Kind::Refund, "f-1", data))
+}
+
+/// Nothing of the batch that was given up was taken: the identity was not there yet.
+async fn assert_taken_once(mut shop: Shop, event: Event) {
     let report = shop.take(&[event]).await;
     assert_eq!((report.new, report.duplicates), (1, 0));
     assert_eq!(shop.settled().await.finals, 1);
