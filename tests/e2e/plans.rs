@@ -27,11 +27,10 @@ const PAGES: f64 = 400.0;
 const PAGES_A_ROW: f64 = 40.0;
 
 /// What has to be among what was seen, so that nothing is judged by its absence.
-const EXPECTED: [(&str, &str); 19] = [
-    ("lanes by their names", "SELECT n.target, n.alias_type, n.id, n.lane FROM unnest"),
+const EXPECTED: [(&str, &str); 18] = [
+    ("where names of orders lead", "SELECT k.at, n.lane, n.bwp_id, n.origin, n.version, n.said_at FROM unnest"),
     ("locks of lanes", "SELECT id FROM lane WHERE id = ANY($1)"),
-    ("rows of orders", "SELECT n.target, n.alias_type, n.id, n.bwp_id"),
-    ("rows of things", "SELECT n.lane, n.kind, n.alias_type, n.id, n.bwp_id"),
+    ("rows of things", "SELECT k.at, n.bwp_id, n.origin, n.version, n.said_at FROM unnest($1::bigint[]"),
     (
         "writing rows of things",
         "INSERT INTO name (lane, kind, alias_type, id, bwp_id, origin, version, said_at) SELECT * FROM said",
@@ -46,7 +45,7 @@ const EXPECTED: [(&str, &str); 19] = [
     ("the lease", "ON l.id = k.id AND l.lease_no = k.lease_no"),
     ("events that may wait for a name", "FROM work w WHERE w.lane = k.id AND w.state <> $2"),
     ("waking", "INSERT INTO waking"),
-    ("whose turn it is", "FROM waking WHERE target = $1 AND is_due = false"),
+    ("whose turn it is", "SELECT lane FROM waking WHERE target = $1 AND is_due = false"),
     ("lanes that become due", "UPDATE lane SET next_at"),
     ("aliases get", "WITH RECURSIVE own"),
     ("old things", "DELETE FROM entity"),
