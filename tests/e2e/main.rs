@@ -50,3 +50,4 @@ mod traced;
 mod traps;
 mod weighed;
 mod whole;
+mod woken;

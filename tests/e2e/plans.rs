@@ -27,7 +27,7 @@ const PAGES: f64 = 400.0;
 const PAGES_A_ROW: f64 = 40.0;
 
 /// What has to be among what was seen, so that nothing is judged by its absence.
-const EXPECTED: [(&str, &str); 18] = [
+const EXPECTED: [(&str, &str); 19] = [
     ("where names of orders lead", "SELECT k.at, n.lane, n.bwp_id, n.origin, n.version, n.said_at FROM unnest"),
     ("locks of lanes", "SELECT id FROM lane WHERE id = ANY($1)"),
     ("rows of things", "SELECT k.at, n.bwp_id, n.origin, n.version, n.said_at FROM unnest($1::bigint[]"),
@@ -46,6 +46,7 @@ const EXPECTED: [(&str, &str); 18] = [
     ("events that may wait for a name", "FROM work w WHERE w.lane = k.id AND w.state <> $2"),
     ("waking", "INSERT INTO waking"),
     ("whose turn it is", "SELECT lane FROM waking WHERE target = $1 AND is_due = false"),
+    ("how many wait for their turn", "SELECT count(*) FROM (SELECT no FROM waking"),
     ("lanes that become due", "UPDATE lane SET next_at"),
     ("aliases get", "WITH RECURSIVE own"),
     ("old things", "DELETE FROM entity"),
@@ -191,6 +192,8 @@ async fn play(shop: &Shop, round: usize) {
     ] {
         shop.ledger.get_aliases("default", &wanted).await.unwrap();
     }
+    // Nearly all of a hundred thousand: every thousandth is due.
+    assert_eq!(shop.ledger.waking("other").await.unwrap() as usize, WAITING - WAITING / 1_000);
     // Nothing is old yet, which is how it is nearly always.
     let year = Duration::from_secs(366 * 86_400);
     assert_eq!(shop.ledger.forget_old(&Keep { dedupe: year, history: year, known_state: year }).await.unwrap(), 0);
