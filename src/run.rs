@@ -111,7 +111,7 @@ pub async fn run(
 
     let publishing = CancellationToken::new();
     let mut loops = Loops::default();
-    loops.start("watch", tend::watch::watch(ledger.clone(), totals, health.clone(), stop.clone()));
+    loops.start("watch", tend::watch::watch(ledger.clone(), Arc::clone(&names), totals, health.clone(), stop.clone()));
     let auditor = tend::audit::Auditor::new(ledger.clone(), names.keys().cloned().collect(), settings.dispatch.lease * 2);
     loops.start("audit", tend::audit::audit(auditor, audited, health.clone(), stop.clone()));
     loops.start("throttles", tend::throttles(ledger.clone(), Arc::clone(&targets), pauses.clone(), health.clone(), stop.clone()));

@@ -2,19 +2,18 @@
 
 use super::intake::Fresh;
 use super::merge::{are_two_orders, merge_lanes, part_lane};
-use super::naming::{self, OrderKey, ThingKey};
+use super::naming::{self, Lanes, OrderKey, ThingKey};
 use super::{LedgerError, Targets};
 use crate::event::{AliasKind, AliasRow, Data};
 use crate::plan::names::{NameRow, Origin};
 use fail::fail_point;
 use sqlx::PgConnection;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 
 /// A row of the alias table that somebody has said, with the order that it is about and how it ranks.
 pub(super) struct Said<'a> {
-    pub target: &'a str,
     pub row: &'a AliasRow,
-    pub order: OrderKey,
+    pub order: OrderKey<'a>,
     pub new: NameRow,
 }
 
@@ -24,17 +23,16 @@ impl<'a> Said<'a> {
         let envelope = &event.event.envelope;
         let Data::Alias(row) = &event.event.data else { return None };
         targets.contains_key(&envelope.target).then(|| Said {
-            target: &envelope.target,
             row,
-            order: event.order.clone(),
+            order: event.order,
             new: NameRow { bwp_id: row.bwp_id.clone(), origin: Origin::Topic, version: row.version, time: envelope.time },
         })
     }
 
     /// The order that an order's row ties its alias to.
-    pub fn tied_to(&self) -> Option<OrderKey> {
+    pub fn tied_to(&self) -> Option<OrderKey<'a>> {
         let id = self.row.bwp_id.as_deref().filter(|_| self.row.kind == AliasKind::Order)?;
-        Some(OrderKey::bwp(self.target, id))
+        Some(OrderKey::bwp(self.order.target, id))
     }
 }
 
@@ -74,10 +72,10 @@ impl Effect {
 
 /// Puts rows of the alias table in, where they rank above what is there, and merges orders that turn out to be one. Gives what became
 /// of each row.
-pub(super) async fn apply_aliases(
+pub(super) async fn apply_aliases<'a>(
     db: &mut PgConnection,
-    rows: &[Said<'_>],
-    lanes: &mut BTreeMap<OrderKey, i64>,
+    rows: &[Said<'a>],
+    lanes: &mut Lanes<'a>,
     targets: &Targets,
 ) -> Result<Vec<Effect>, LedgerError> {
     let mut effects = vec![Effect::Same; rows.len()];
@@ -92,21 +90,17 @@ pub(super) async fn apply_aliases(
 }
 
 /// Rows of orders: an alias that stands for another order now is taken from the old one, two names of one order make one lane.
-async fn apply_orders(
+async fn apply_orders<'a>(
     db: &mut PgConnection,
-    rows: &[Said<'_>],
-    lanes: &mut BTreeMap<OrderKey, i64>,
+    rows: &[Said<'a>],
+    lanes: &mut Lanes<'a>,
     targets: &Targets,
     effects: &mut [Effect],
 ) -> Result<(), LedgerError> {
     let of_orders = || rows.iter().zip(0_usize..).filter(|(said, _)| said.row.kind == AliasKind::Order);
-    let keys: BTreeSet<OrderKey> = of_orders().map(|(said, _)| said.order.clone()).collect();
-    if keys.is_empty() {
-        return Ok(());
-    }
-    let mut orders = naming::order_rows(db, &keys).await?;
-    let stood_for: BTreeMap<OrderKey, String> =
-        orders.iter().filter_map(|(key, row)| Some((key.clone(), row.bwp_id.clone()?))).collect();
+    let names = naming::find_names(db, of_orders().map(|(said, _)| said.order).collect()).await?;
+    let mut orders: HashMap<OrderKey, NameRow> = names.into_iter().filter_map(|(key, leads)| Some((key, leads.row?))).collect();
+    let stood_for: HashMap<OrderKey, String> = orders.iter().filter_map(|(key, row)| Some((*key, row.bwp_id.clone()?))).collect();
     let mut changed: BTreeSet<OrderKey> = BTreeSet::new();
     for (said, at) in of_orders() {
         let present = orders.get(&said.order);
@@ -114,29 +108,27 @@ async fn apply_orders(
             *effect = Effect::of(&said.new, present);
         }
         if Effect::is_written(&said.new, present) {
-            orders.insert(said.order.clone(), said.new.clone());
-            changed.insert(said.order.clone());
+            orders.insert(said.order, said.new.clone());
+            changed.insert(said.order);
         }
     }
     for key in &changed {
-        let Some(id) = orders.get(key).and_then(|row| row.bwp_id.clone()) else {
+        let Some(id) = orders.get(key).and_then(|row| row.bwp_id.as_deref()) else {
             // Removed: from now on the alias is an order of its own, until something else is known of it.
             if let (Some(old), true) = (lanes.get(key).copied(), stood_for.contains_key(key)) {
-                let types = targets.get(&key.target).cloned().unwrap_or_default();
-                let new = naming::make_lane(db, &key.target).await?;
-                part_lane(db, old, new, key, &types).await?;
-                lanes.insert(key.clone(), new);
+                let new = naming::make_lane(db, key.target).await?;
+                part_lane(db, old, new, *key, targets).await?;
+                lanes.insert(*key, new);
             }
             continue;
         };
-        let ends = (lanes.get(key).copied(), lanes.get(&OrderKey::bwp(&key.target, &id)).copied());
+        let ends = (lanes.get(key).copied(), lanes.get(&OrderKey::bwp(key.target, id)).copied());
         if let (Some(one), Some(other)) = ends
             && one != other
         {
-            if stood_for.get(key).is_some_and(|before| *before != id) || are_two_orders(db, one, other).await? {
-                let types = targets.get(&key.target).cloned().unwrap_or_default();
-                part_lane(db, one, other, key, &types).await?;
-                lanes.insert(key.clone(), other);
+            if stood_for.get(key).is_some_and(|before| before != id) || are_two_orders(db, one, other).await? {
+                part_lane(db, one, other, *key, targets).await?;
+                lanes.insert(*key, other);
             } else {
                 let (keep, gone) = (one.min(other), one.max(other));
                 fail_point!("alias-merges");
@@ -147,38 +139,32 @@ async fn apply_orders(
         }
     }
     let written: Vec<(OrderKey, i64, NameRow)> =
-        changed.into_iter().filter_map(|key| Some((key.clone(), *lanes.get(&key)?, orders.get(&key)?.clone()))).collect();
-    naming::write_order_rows(db, &written).await
+        changed.into_iter().filter_map(|key| Some((key, *lanes.get(&key)?, orders.remove(&key)?))).collect();
+    naming::write_order_rows(db, written).await
 }
 
 /// Rows of line items, returns, refunds and packages.
 async fn apply_things(
     db: &mut PgConnection,
     rows: &[Said<'_>],
-    lanes: &BTreeMap<OrderKey, i64>,
+    lanes: &Lanes<'_>,
     effects: &mut [Effect],
 ) -> Result<(), LedgerError> {
     let of_things = rows.iter().zip(effects).filter(|(said, _)| said.row.kind != AliasKind::Order);
     let things: Vec<(ThingKey, &NameRow, &mut Effect)> = of_things
         .filter_map(|(said, effect)| {
             let lane = *lanes.get(&said.order)?;
-            Some(((lane, said.row.kind, said.row.alias.clone()), &said.new, effect))
+            Some(((lane, said.row.kind, &said.row.alias), &said.new, effect))
         })
         .collect();
-    if things.is_empty() {
-        return Ok(());
-    }
-    let mut present = naming::thing_rows(db, &things.iter().map(|(key, ..)| key.clone()).collect()).await?;
-    let mut changed: BTreeSet<ThingKey> = BTreeSet::new();
+    let present = naming::thing_rows(db, things.iter().map(|(key, ..)| *key).collect()).await?;
+    let mut changed: HashMap<ThingKey, &NameRow> = HashMap::new();
     for (key, row, effect) in things {
-        let there = present.get(&key);
+        let there = changed.get(&key).copied().or_else(|| present.get(&key));
         *effect = Effect::of(row, there);
         if Effect::is_written(row, there) {
-            present.insert(key.clone(), row.clone());
-            changed.insert(key);
+            changed.insert(key, row);
         }
     }
-    let written: Vec<(ThingKey, NameRow)> =
-        changed.into_iter().filter_map(|key| present.remove(&key).map(|row| (key, row))).collect();
-    naming::write_thing_rows(db, &written).await
+    naming::write_thing_rows(db, changed.into_iter().collect()).await
 }

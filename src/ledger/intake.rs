@@ -6,7 +6,7 @@ use super::codec::{identity_hash, json_text, kind_code, pack_headers};
 use super::connect::in_time;
 use super::finals::FinalRow;
 use super::inbox::{Content, Incoming, Original, Place, Report};
-use super::naming::OrderKey;
+use super::naming::{Lanes, OrderKey, types_of};
 use super::retry::{Anew, retake, revive};
 use super::save::{OutcomeRow, Tally, record_outcomes};
 use super::totals::{TOMBSTONE, UNREADABLE, kind_label};
@@ -15,11 +15,10 @@ use super::{Ledger, LedgerError, Targets};
 use crate::event::{AliasKind, Data, Event};
 use crate::outcome::{self, Final};
 use crate::plan::outcome::{Class, Reason, Status};
-use crate::plan::subject::AliasTypes;
 use chrono::{DateTime, Utc};
 use fail::fail_point;
 use sqlx::{Connection, PgConnection};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use uuid::Uuid;
 
 /// How often a batch is tried again because lanes were merged under it.
@@ -31,7 +30,7 @@ pub(super) struct Fresh<'a> {
     pub event: &'a Event,
     pub original: &'a Original,
     pub hash: Uuid,
-    pub order: OrderKey,
+    pub order: OrderKey<'a>,
     /// The count of the outcome that it would have at once.
     pub number: i32,
     /// The kind of the dead event that it takes the place of.
@@ -85,7 +84,7 @@ async fn take_in(db: &mut PgConnection, batch: &[Incoming], targets: &Targets) -
     let (fresh, repeated) = sort_out(db, batch, targets).await?;
     fail_point!("intake-sorted");
     let said: Vec<Said> = fresh.iter().filter_map(|event| Said::of(event, targets)).collect();
-    let orders = fresh.iter().map(|event| event.order.clone());
+    let orders = fresh.iter().map(|event| event.order);
     let Some(mut lanes) = lanes_of(db, orders, &said).await? else { return Ok(None) };
     fail_point!("intake-locked");
     apply_aliases(db, &said, &mut lanes, targets).await?;
@@ -130,7 +129,7 @@ pub(super) async fn take_anew(
     let now: DateTime<Utc> = sqlx::query_scalar("SELECT now()").fetch_one(&mut *db).await?;
     let fresh: Vec<Fresh> = anew.iter().map(|anew| anew.fresh(targets)).collect();
     let said: Vec<Said> = fresh.iter().filter_map(|event| Said::of(event, targets)).collect();
-    let orders = fresh.iter().map(|event| event.order.clone());
+    let orders = fresh.iter().map(|event| event.order);
     let Some(mut lanes) = lanes_of(db, orders, &said).await? else {
         return Err(LedgerError::Unavailable("lanes were merged meanwhile".into()));
     };
@@ -152,9 +151,8 @@ pub(super) type Repeated<'a> = (&'a Place, &'a Event, Uuid, &'a Original);
 async fn sort_out<'a>(
     db: &mut PgConnection,
     batch: &'a [Incoming],
-    targets: &Targets,
+    targets: &'a Targets,
 ) -> Result<(Vec<Fresh<'a>>, Vec<Repeated<'a>>), LedgerError> {
-    let fallback = AliasTypes::default();
     let mut candidates: Vec<Fresh> = Vec::new();
     let mut hashes: BTreeSet<Uuid> = BTreeSet::new();
     let mut repeated = Vec::new();
@@ -165,8 +163,7 @@ async fn sort_out<'a>(
             repeated.push((&incoming.place, &**event, hash, original));
             continue;
         }
-        let types = targets.get(&event.envelope.target).unwrap_or(&fallback);
-        let order = OrderKey::new(&event.envelope.target, &types.name(AliasKind::Order, &event.data.order()));
+        let order = OrderKey::of(event, types_of(targets, &event.envelope.target));
         candidates.push(Fresh { place: &incoming.place, event, original, hash, order, number: 1, retaken: None });
     }
     if candidates.is_empty() {
@@ -193,7 +190,7 @@ async fn sort_out<'a>(
 async fn insert_work(
     db: &mut PgConnection,
     fresh: &[Fresh<'_>],
-    lanes: &BTreeMap<OrderKey, i64>,
+    lanes: &Lanes<'_>,
     targets: &Targets,
     now: DateTime<Utc>,
 ) -> Result<(Vec<OutcomeRow>, Vec<FinalRow>), LedgerError> {

@@ -4,14 +4,13 @@
 //! are the order of arrival. What either had in flight becomes unknown: its holder finds its lease gone, and the lane sends
 //! nothing before the order has been read.
 
-use super::codec::{alias_kind_code, json_text, origin_code};
+use super::codec::{json_text, origin_code};
 use super::load::{Head, load, record};
-use super::naming::{self, OrderKey, write_thing_rows};
+use super::naming::{self, OrderKey, types_of, write_thing_rows};
 use super::{LedgerError, Targets};
 use crate::event::AliasKind;
 use crate::plan::lane::Memo;
 use crate::plan::names::{NameRow, Origin};
-use crate::plan::subject::AliasTypes;
 use fail::fail_point;
 use sqlx::{PgConnection, Row};
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// another order is taken from it. Gives the lanes that took part in a merge: their leases no longer stand.
 pub async fn tie_lanes(
     db: &mut PgConnection,
-    learned: &[(OrderKey, i64, Option<NameRow>)],
+    learned: &[(OrderKey<'_>, i64, Option<NameRow>)],
     targets: &Targets,
 ) -> Result<BTreeSet<i64>, LedgerError> {
     if learned.is_empty() {
@@ -28,8 +27,7 @@ pub async fn tie_lanes(
     }
     insert_names(db, learned).await?;
     fail_point!("tie-named");
-    let keys: BTreeSet<OrderKey> = learned.iter().map(|(key, ..)| key.clone()).collect();
-    let found = naming::find_lanes(db, &keys).await?;
+    let found = naming::find_lanes(db, learned.iter().map(|(key, ..)| *key).collect()).await?;
     let mut moved: BTreeMap<i64, i64> = BTreeMap::new();
     let mut tied = BTreeSet::new();
     let mut rows: Vec<(OrderKey, i64, NameRow)> = Vec::new();
@@ -44,8 +42,7 @@ pub async fn tie_lanes(
             }
             fail_point!("tie-locked");
             if are_two_orders(db, mine, theirs).await? {
-                let types = targets.get(&key.target).cloned().unwrap_or_default();
-                part_lane(db, theirs, mine, key, &types).await?;
+                part_lane(db, theirs, mine, *key, targets).await?;
             } else {
                 let (keep, gone) = (mine.min(theirs), mine.max(theirs));
                 tied.extend([keep, gone]);
@@ -55,10 +52,10 @@ pub async fn tie_lanes(
                 at = keep;
             }
         }
-        rows.extend(row.as_ref().map(|row| (key.clone(), at, row.clone())));
+        rows.extend(row.as_ref().map(|row| (*key, at, row.clone())));
     }
     let rows: Vec<_> = rows.into_iter().map(|(key, lane, row)| (key, follow(&moved, lane), row)).collect();
-    naming::write_order_rows(db, &rows).await?;
+    naming::write_order_rows(db, rows).await?;
     fail_point!("tie-written");
     Ok(tied)
 }
@@ -71,17 +68,18 @@ fn follow(moved: &BTreeMap<i64, i64>, mut lane: i64) -> i64 {
 }
 
 /// Names that lead nowhere yet lead to their lanes; one that somebody else has just made keeps leading there.
-async fn insert_names(db: &mut PgConnection, learned: &[(OrderKey, i64, Option<NameRow>)]) -> Result<(), LedgerError> {
-    let names: BTreeMap<&OrderKey, i64> = learned.iter().map(|(key, lane, _)| (key, *lane)).collect();
+async fn insert_names(db: &mut PgConnection, learned: &[(OrderKey<'_>, i64, Option<NameRow>)]) -> Result<(), LedgerError> {
+    let names: BTreeMap<OrderKey, i64> = learned.iter().map(|(key, lane, _)| (*key, *lane)).collect();
+    let (targets, types, ids) = naming::columns(names.keys().copied());
     sqlx::query(
         "INSERT INTO order_name (target, alias_type, id, lane)
          SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS k (target, alias_type, id, lane)
          ORDER BY target, alias_type, id
          ON CONFLICT DO NOTHING",
     )
-    .bind(names.keys().map(|key| key.target.clone()).collect::<Vec<_>>())
-    .bind(names.keys().map(|key| key.alias_type.clone()).collect::<Vec<_>>())
-    .bind(names.keys().map(|key| key.id.clone()).collect::<Vec<_>>())
+    .bind(targets)
+    .bind(types)
+    .bind(ids)
     .bind(names.values().copied().collect::<Vec<_>>())
     .execute(db)
     .await?;
@@ -102,7 +100,13 @@ pub async fn are_two_orders(db: &mut PgConnection, one: i64, other: i64) -> Resu
 /// ones among them, and the merchant's own rows. Both lanes' rows are locked. A mutation that is in flight or unknown goes on, with its
 /// events: sent under the new meaning too, they would be sent twice. The old lane is dirty now, so that its holder does not go on with
 /// what has left it.
-pub async fn part_lane(db: &mut PgConnection, old: i64, new: i64, key: &OrderKey, types: &AliasTypes) -> Result<(), LedgerError> {
+pub async fn part_lane(
+    db: &mut PgConnection,
+    old: i64,
+    new: i64,
+    key: OrderKey<'_>,
+    targets: &Targets,
+) -> Result<(), LedgerError> {
     let memo: Option<String> =
         sqlx::query_scalar("SELECT memo::text FROM lane WHERE id = $1").bind(old).fetch_one(&mut *db).await?;
     let memo: Memo = memo.map(|memo| serde_json::from_str(&memo)).transpose()?.unwrap_or_default();
@@ -113,8 +117,7 @@ pub async fn part_lane(db: &mut PgConnection, old: i64, new: i64, key: &OrderKey
     for row in &rows {
         let no: i64 = row.try_get("no")?;
         let event = record(row)?.event();
-        let uses =
-            event.is_some_and(|event| OrderKey::new(&key.target, &types.name(AliasKind::Order, &event.data.order())) == *key);
+        let uses = event.is_some_and(|event| OrderKey::of(&event, types_of(targets, key.target)) == key);
         if uses && !open.contains(&no) {
             moved.push(no);
         }
@@ -127,9 +130,9 @@ pub async fn part_lane(db: &mut PgConnection, old: i64, new: i64, key: &OrderKey
         .await?;
     sqlx::query("UPDATE order_name SET lane = $1 WHERE (target, alias_type, id) = ($2, $3, $4)")
         .bind(new)
-        .bind(&key.target)
-        .bind(&key.alias_type)
-        .bind(&key.id)
+        .bind(key.target)
+        .bind(key.alias_type)
+        .bind(key.id)
         .execute(&mut *db)
         .await?;
     sqlx::query(
@@ -176,7 +179,7 @@ pub async fn merge_lanes(db: &mut PgConnection, keep: i64, gone: i64) -> Result<
     let (Some(kept), Some(other)) = (lanes.next(), lanes.next()) else { return Ok(()) };
     let ((mut kept, _), (other, _)) = (kept?, other?);
     fail_point!("merge-loaded");
-    let names: Vec<_> = other.names.iter().map(|(kind, alias, row)| ((keep, *kind, alias.clone()), row.clone())).collect();
+    let names: Vec<_> = other.names.iter().map(|(kind, alias, row)| (*kind, alias.clone(), row.clone())).collect();
     kept.absorb(other);
     kept.names.forget_learned();
     for statement in ["UPDATE work SET lane = $1 WHERE lane = $2", "UPDATE order_name SET lane = $1 WHERE lane = $2"] {
@@ -184,10 +187,11 @@ pub async fn merge_lanes(db: &mut PgConnection, keep: i64, gone: i64) -> Result<
     }
     fail_point!("merge-moved");
     let better: Vec<_> = names
-        .into_iter()
-        .filter(|((_, kind, alias), row)| alias_kind_code(*kind) != 0 && kept.names.get(*kind, alias) == Some(row))
+        .iter()
+        .filter(|(kind, alias, row)| *kind != AliasKind::Order && kept.names.get(*kind, alias) == Some(row))
+        .map(|(kind, alias, row)| ((keep, *kind, alias), row))
         .collect();
-    write_thing_rows(db, &better).await?;
+    write_thing_rows(db, better).await?;
     fail_point!("merge-named");
     sqlx::query("DELETE FROM name WHERE lane = $1").bind(gone).execute(&mut *db).await?;
     sqlx::query("DELETE FROM entity WHERE lane IN ($1, $2)").bind(keep).bind(gone).execute(&mut *db).await?;

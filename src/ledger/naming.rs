@@ -1,60 +1,123 @@
 //! Names lead to lanes.
 
-use super::LedgerError;
 use super::codec::{alias_kind_code, origin_code, origin_of};
-use crate::event::{Alias, AliasKind};
+use super::{LedgerError, Targets};
+use crate::event::{
+    Alias, AliasKind, AliasRow, Data, Event, OrderSnapshot, Reference, RefundSnapshot, ReturnSnapshot, ShipmentSnapshot,
+};
 use crate::plan::names::NameRow;
-use crate::plan::subject::Name;
+use crate::plan::subject::AliasTypes;
+use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
+use std::hash::{Hash, Hasher};
+use std::sync::LazyLock;
 
-/// A name of an order, as the ledger keys it. An empty alias type means Buy with Prime's own id.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct OrderKey {
-    pub target: String,
-    pub alias_type: String,
-    pub id: String,
+/// A name of an order, as the ledger keys it: borrowed from whoever speaks of the order. An empty alias type means Buy with Prime's own
+/// id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OrderKey<'a> {
+    pub target: &'a str,
+    pub alias_type: &'a str,
+    pub id: &'a str,
 }
 
-impl OrderKey {
-    pub fn new(target: &str, name: &Name) -> OrderKey {
-        let (alias_type, id) = match name {
-            Name::Bwp(id) => (String::new(), id.clone()),
-            Name::Alias(alias) => (alias.alias_type.clone(), alias.id.clone()),
-        };
-        OrderKey { target: target.to_owned(), alias_type, id }
+/// Ids alone tell nearly all keys apart: the rest would only cost time.
+impl Hash for OrderKey<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.id.hash(state);
+    }
+}
+
+/// The lanes that names lead to.
+pub type Lanes<'a> = HashMap<OrderKey<'a>, i64>;
+
+impl<'a> OrderKey<'a> {
+    /// The order that an event is about.
+    pub fn of(event: &'a Event, types: &'a AliasTypes) -> OrderKey<'a> {
+        let target = &event.envelope.target;
+        match &event.data {
+            Data::Alias(row) => OrderKey::of_row(target, row, types),
+            Data::Return(ReturnSnapshot { order, .. })
+            | Data::Refund(RefundSnapshot { order, .. })
+            | Data::Shipment(ShipmentSnapshot { order, .. })
+            | Data::Order(OrderSnapshot { order, .. }) => OrderKey::named(target, order, types),
+        }
     }
 
-    pub fn bwp(target: &str, id: &str) -> OrderKey {
-        OrderKey { target: target.to_owned(), alias_type: String::new(), id: id.to_owned() }
+    /// The order that a row of the alias table is about.
+    pub fn of_row(target: &'a str, row: &'a AliasRow, types: &'a AliasTypes) -> OrderKey<'a> {
+        match (row.kind, &row.order) {
+            (AliasKind::Order, _) | (_, None) => OrderKey::alias(target, &row.alias),
+            (_, Some(order)) => OrderKey::named(target, order, types),
+        }
     }
 
-    pub fn alias(target: &str, alias: &Alias) -> OrderKey {
-        OrderKey { target: target.to_owned(), alias_type: alias.alias_type.clone(), id: alias.id.clone() }
+    fn named(target: &'a str, order: &'a Reference, types: &'a AliasTypes) -> OrderKey<'a> {
+        match order {
+            Reference::Id(id) => OrderKey { target, alias_type: types.of(AliasKind::Order), id },
+            Reference::Alias(alias) => OrderKey::alias(target, alias),
+            Reference::BwpId(id) => OrderKey::bwp(target, id),
+        }
     }
+
+    pub fn bwp(target: &'a str, id: &'a str) -> OrderKey<'a> {
+        OrderKey { target, alias_type: "", id }
+    }
+
+    pub fn alias(target: &'a str, alias: &'a Alias) -> OrderKey<'a> {
+        OrderKey { target, alias_type: &alias.alias_type, id: &alias.id }
+    }
+}
+
+/// The alias types of a target; the usual ones for one that is not configured.
+pub fn types_of<'a>(targets: &'a Targets, target: &str) -> &'a AliasTypes {
+    static USUAL: LazyLock<AliasTypes> = LazyLock::new(AliasTypes::default);
+    targets.get(target).unwrap_or(&USUAL)
 }
 
 /// Three parallel columns of keys, for `unnest`.
-fn columns<'a>(keys: impl Iterator<Item = &'a OrderKey>) -> (Vec<String>, Vec<String>, Vec<String>) {
-    let (mut targets, mut types, mut ids) = (Vec::new(), Vec::new(), Vec::new());
-    for key in keys {
-        targets.push(key.target.clone());
-        types.push(key.alias_type.clone());
-        ids.push(key.id.clone());
-    }
-    (targets, types, ids)
+pub fn columns<'a>(keys: impl IntoIterator<Item = OrderKey<'a>>) -> (Vec<&'a str>, Vec<&'a str>, Vec<&'a str>) {
+    keys.into_iter().map(|key| (key.target, key.alias_type, key.id)).collect()
 }
 
-/// The lanes that names lead to, as far as there are any. Here and below, keys are looked up one by one through `LATERAL` with a
-/// limit: a join would be planned as a walk through the whole table as soon as a batch is large.
-pub async fn find_lanes(db: &mut PgConnection, keys: &BTreeSet<OrderKey>) -> Result<BTreeMap<OrderKey, i64>, LedgerError> {
-    if keys.is_empty() {
-        return Ok(BTreeMap::new());
+/// What was found for keys, of which each row gives the number first.
+pub fn found<K: Copy + Eq + Hash, V>(
+    keys: &[K],
+    rows: &[PgRow],
+    value: impl Fn(&PgRow) -> Result<V, LedgerError>,
+) -> Result<HashMap<K, V>, LedgerError> {
+    let mut found = HashMap::with_capacity(rows.len());
+    for row in rows {
+        let number: i64 = row.try_get(0)?;
+        let key = usize::try_from(number - 1).ok().and_then(|at| keys.get(at));
+        if let Some(key) = key {
+            found.insert(*key, value(row)?);
+        }
     }
-    let (targets, types, ids) = columns(keys.iter());
+    Ok(found)
+}
+
+/// Where a name of an order leads, and its row of the alias table, where it has one.
+pub struct Leads {
+    pub lane: i64,
+    pub row: Option<NameRow>,
+}
+
+/// Where names of orders lead, as far as they lead anywhere. Here and below, keys are looked up one by one through `LATERAL` with a
+/// limit: a join would be planned as a walk through the whole table as soon as a batch is large.
+pub async fn find_names<'a>(
+    db: &mut PgConnection,
+    keys: BTreeSet<OrderKey<'a>>,
+) -> Result<HashMap<OrderKey<'a>, Leads>, LedgerError> {
+    if keys.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let keys: Vec<OrderKey> = keys.into_iter().collect();
+    let (targets, types, ids) = columns(keys.iter().copied());
     let rows = sqlx::query(
-        "SELECT n.target, n.alias_type, n.id, n.lane
-         FROM unnest($1::text[], $2::text[], $3::text[]) AS k (target, alias_type, id)
+        "SELECT k.at, n.lane, n.bwp_id, n.origin, n.version, n.said_at
+         FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS k (target, alias_type, id, at)
          CROSS JOIN LATERAL (SELECT * FROM order_name n
              WHERE (n.target, n.alias_type, n.id) = (k.target, k.alias_type, k.id) LIMIT 1) n",
     )
@@ -63,12 +126,28 @@ pub async fn find_lanes(db: &mut PgConnection, keys: &BTreeSet<OrderKey>) -> Res
     .bind(ids)
     .fetch_all(db)
     .await?;
-    rows.iter()
-        .map(|row| {
-            let key = OrderKey { target: row.try_get(0)?, alias_type: row.try_get(1)?, id: row.try_get(2)? };
-            Ok((key, row.try_get(3)?))
-        })
-        .collect()
+    found(&keys, &rows, |row| {
+        let origin: Option<i16> = row.try_get(3)?;
+        Ok(Leads { lane: row.try_get(1)?, row: origin.map(|_| name_row(row, 2)).transpose()? })
+    })
+}
+
+/// The lanes that names lead to, as far as there are any.
+pub async fn find_lanes<'a>(db: &mut PgConnection, keys: BTreeSet<OrderKey<'a>>) -> Result<Lanes<'a>, LedgerError> {
+    Ok(find_names(db, keys).await?.into_iter().map(|(key, leads)| (key, leads.lane)).collect())
+}
+
+/// Makes a lane for each of some orders, of which Buy with Prime's id is known where the key is one. No name leads to it yet.
+pub async fn make_lanes(db: &mut PgConnection, orders: &[OrderKey<'_>]) -> Result<Vec<i64>, LedgerError> {
+    if orders.is_empty() {
+        return Ok(Vec::new());
+    }
+    let made = sqlx::query_scalar("INSERT INTO lane (target, bwp_id) SELECT * FROM unnest($1::text[], $2::text[]) RETURNING id")
+        .bind(orders.iter().map(|key| key.target).collect::<Vec<_>>())
+        .bind(orders.iter().map(|key| key.alias_type.is_empty().then_some(key.id)).collect::<Vec<_>>())
+        .fetch_all(db)
+        .await?;
+    Ok(made)
 }
 
 /// Makes a lane that no name leads to yet.
@@ -76,31 +155,8 @@ pub async fn make_lane(db: &mut PgConnection, target: &str) -> Result<i64, Ledge
     Ok(sqlx::query_scalar("INSERT INTO lane (target) VALUES ($1) RETURNING id").bind(target).fetch_one(db).await?)
 }
 
-/// The rows of the alias table under which orders are known, for the given names.
-pub async fn order_rows(db: &mut PgConnection, keys: &BTreeSet<OrderKey>) -> Result<BTreeMap<OrderKey, NameRow>, LedgerError> {
-    let (targets, types, ids) = columns(keys.iter());
-    let rows = sqlx::query(
-        "SELECT n.target, n.alias_type, n.id, n.bwp_id, n.origin, n.version, n.said_at
-         FROM unnest($1::text[], $2::text[], $3::text[]) AS k (target, alias_type, id)
-         CROSS JOIN LATERAL (SELECT * FROM order_name n
-             WHERE (n.target, n.alias_type, n.id) = (k.target, k.alias_type, k.id) LIMIT 1) n
-         WHERE n.origin IS NOT NULL",
-    )
-    .bind(targets)
-    .bind(types)
-    .bind(ids)
-    .fetch_all(db)
-    .await?;
-    rows.iter()
-        .map(|row| {
-            let key = OrderKey { target: row.try_get(0)?, alias_type: row.try_get(1)?, id: row.try_get(2)? };
-            Ok((key, name_row(row, 3)?))
-        })
-        .collect()
-}
-
 /// Reads `bwp_id, origin, version, said_at` from the given column on.
-pub fn name_row(row: &sqlx::postgres::PgRow, at: usize) -> Result<NameRow, LedgerError> {
+pub fn name_row(row: &PgRow, at: usize) -> Result<NameRow, LedgerError> {
     let version: Option<i64> = row.try_get(at + 2)?;
     Ok(NameRow {
         bwp_id: row.try_get(at)?,
@@ -111,13 +167,12 @@ pub fn name_row(row: &sqlx::postgres::PgRow, at: usize) -> Result<NameRow, Ledge
 }
 
 /// Writes rows of orders: the name keeps or gets its lane. What said something else before is recorded.
-pub async fn write_order_rows(db: &mut PgConnection, rows: &[(OrderKey, i64, NameRow)]) -> Result<(), LedgerError> {
+pub async fn write_order_rows(db: &mut PgConnection, mut rows: Vec<(OrderKey<'_>, i64, NameRow)>) -> Result<(), LedgerError> {
     if rows.is_empty() {
         return Ok(());
     }
-    let mut rows: Vec<&(OrderKey, i64, NameRow)> = rows.iter().collect();
-    rows.sort_by(|a, b| a.0.cmp(&b.0));
-    let (targets, types, ids) = columns(rows.iter().map(|row| &row.0));
+    rows.sort_by_key(|row| row.0);
+    let (targets, types, ids) = columns(rows.iter().map(|row| row.0));
     sqlx::query(
         "WITH said AS (
              SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::smallint[], $7::bigint[],
@@ -138,7 +193,7 @@ pub async fn write_order_rows(db: &mut PgConnection, rows: &[(OrderKey, i64, Nam
     .bind(types)
     .bind(ids)
     .bind(rows.iter().map(|row| row.1).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.2.bwp_id.clone()).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.2.bwp_id.as_deref()).collect::<Vec<_>>())
     .bind(rows.iter().map(|row| origin_code(row.2.origin)).collect::<Vec<_>>())
     .bind(rows.iter().map(|row| row.2.version.and_then(|version| i64::try_from(version).ok())).collect::<Vec<_>>())
     .bind(rows.iter().map(|row| row.2.time).collect::<Vec<_>>())
@@ -148,37 +203,38 @@ pub async fn write_order_rows(db: &mut PgConnection, rows: &[(OrderKey, i64, Nam
 }
 
 /// A name of a thing within its lane.
-pub type ThingKey = (i64, AliasKind, Alias);
+pub type ThingKey<'a> = (i64, AliasKind, &'a Alias);
 
 /// The rows of things, for the given names.
-pub async fn thing_rows(db: &mut PgConnection, keys: &BTreeSet<ThingKey>) -> Result<BTreeMap<ThingKey, NameRow>, LedgerError> {
+pub async fn thing_rows<'a>(
+    db: &mut PgConnection,
+    keys: BTreeSet<ThingKey<'a>>,
+) -> Result<HashMap<ThingKey<'a>, NameRow>, LedgerError> {
+    if keys.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let keys: Vec<ThingKey> = keys.into_iter().collect();
     let rows = sqlx::query(
-        "SELECT n.lane, n.kind, n.alias_type, n.id, n.bwp_id, n.origin, n.version, n.said_at
-         FROM unnest($1::bigint[], $2::smallint[], $3::text[], $4::text[]) AS k (lane, kind, alias_type, id)
+        "SELECT k.at, n.bwp_id, n.origin, n.version, n.said_at
+         FROM unnest($1::bigint[], $2::smallint[], $3::text[], $4::text[]) WITH ORDINALITY AS k (lane, kind, alias_type, id, at)
          CROSS JOIN LATERAL (SELECT * FROM name n
              WHERE (n.lane, n.kind, n.alias_type, n.id) = (k.lane, k.kind, k.alias_type, k.id) LIMIT 1) n",
     )
     .bind(keys.iter().map(|key| key.0).collect::<Vec<_>>())
     .bind(keys.iter().map(|key| alias_kind_code(key.1)).collect::<Vec<_>>())
-    .bind(keys.iter().map(|key| key.2.alias_type.clone()).collect::<Vec<_>>())
-    .bind(keys.iter().map(|key| key.2.id.clone()).collect::<Vec<_>>())
+    .bind(keys.iter().map(|key| &*key.2.alias_type).collect::<Vec<_>>())
+    .bind(keys.iter().map(|key| &*key.2.id).collect::<Vec<_>>())
     .fetch_all(db)
     .await?;
-    rows.iter()
-        .map(|row| {
-            let alias = Alias { alias_type: row.try_get(2)?, id: row.try_get(3)? };
-            Ok(((row.try_get(0)?, super::codec::alias_kind_of(row.try_get(1)?), alias), name_row(row, 4)?))
-        })
-        .collect()
+    found(&keys, &rows, |row| name_row(row, 1))
 }
 
 /// Writes rows of things. What said something else before is recorded.
-pub async fn write_thing_rows(db: &mut PgConnection, rows: &[(ThingKey, NameRow)]) -> Result<(), LedgerError> {
+pub async fn write_thing_rows(db: &mut PgConnection, mut rows: Vec<(ThingKey<'_>, &NameRow)>) -> Result<(), LedgerError> {
     if rows.is_empty() {
         return Ok(());
     }
-    let mut rows: Vec<&(ThingKey, NameRow)> = rows.iter().collect();
-    rows.sort_by(|a, b| a.0.cmp(&b.0));
+    rows.sort_by_key(|row| row.0);
     sqlx::query(
         "WITH said AS (
              SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::text[], $4::text[], $5::text[], $6::smallint[], $7::bigint[],
@@ -197,9 +253,9 @@ pub async fn write_thing_rows(db: &mut PgConnection, rows: &[(ThingKey, NameRow)
     )
     .bind(rows.iter().map(|row| row.0.0).collect::<Vec<_>>())
     .bind(rows.iter().map(|row| alias_kind_code(row.0.1)).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.0.2.alias_type.clone()).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.0.2.id.clone()).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.1.bwp_id.clone()).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| &*row.0.2.alias_type).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| &*row.0.2.id).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.1.bwp_id.as_deref()).collect::<Vec<_>>())
     .bind(rows.iter().map(|row| origin_code(row.1.origin)).collect::<Vec<_>>())
     .bind(rows.iter().map(|row| row.1.version.and_then(|version| i64::try_from(version).ok())).collect::<Vec<_>>())
     .bind(rows.iter().map(|row| row.1.time).collect::<Vec<_>>())

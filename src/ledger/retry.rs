@@ -4,11 +4,10 @@ use super::codec::state;
 use super::inbox::{Original, Place};
 use super::intake::{Fresh, Repeated};
 use super::load::Record;
-use super::naming::OrderKey;
+use super::naming::{OrderKey, types_of};
 use super::{LedgerError, Targets};
-use crate::event::{AliasKind, Data, Event, Identity};
+use crate::event::{Data, Event, Identity};
 use crate::outcome;
-use crate::plan::subject::AliasTypes;
 use fail::fail_point;
 use sqlx::PgConnection;
 use std::collections::BTreeSet;
@@ -28,11 +27,9 @@ pub(super) struct Anew {
 }
 
 impl Anew {
-    pub fn fresh(&self, targets: &Targets) -> Fresh<'_> {
+    pub fn fresh<'a>(&'a self, targets: &'a Targets) -> Fresh<'a> {
         let Anew { event, record, hash, number, .. } = self;
-        let fallback = AliasTypes::default();
-        let types = targets.get(&event.envelope.target).unwrap_or(&fallback);
-        let order = OrderKey::new(&event.envelope.target, &types.name(AliasKind::Order, &event.data.order()));
+        let order = OrderKey::of(event, types_of(targets, &event.envelope.target));
         Fresh { place: &record.place, event, original: &record.original, hash: *hash, order, number: *number, retaken: None }
     }
 }

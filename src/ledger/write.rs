@@ -281,18 +281,18 @@ async fn write_things(db: &mut PgConnection, writes: &[Written]) -> Result<(), L
 }
 
 async fn write_names(db: &mut PgConnection, writes: &[Written]) -> Result<(), LedgerError> {
-    let rows: Vec<(ThingKey, NameRow)> = writes
+    let rows: Vec<(ThingKey, &NameRow)> = writes
         .iter()
         .flat_map(|written| {
             let things = written.names.iter().filter(|(kind, ..)| *kind != AliasKind::Order);
-            things.map(|(kind, alias, row)| ((written.id, *kind, alias.clone()), row.clone()))
+            things.map(|(kind, alias, row)| ((written.id, *kind, alias), row))
         })
         .collect();
-    write_thing_rows(db, &rows).await
+    write_thing_rows(db, rows).await
 }
 
 /// Names of orders that Buy with Prime has confirmed: each leads to its lane, or ties it to another.
-fn learned_orders(writes: &[Written]) -> Vec<(OrderKey, i64, Option<NameRow>)> {
+fn learned_orders(writes: &[Written]) -> Vec<(OrderKey<'_>, i64, Option<NameRow>)> {
     let mut learned = Vec::new();
     for written in writes {
         if let Some(id) = &written.bwp_id {

@@ -137,6 +137,8 @@ metrics_list! {
     WAITING_OLDEST = gauge("waiting_oldest_seconds", &[], "For how long the oldest of the waiting events has waited, of waiting.give_up_after; 0 where none waits");
     /// When it gives up.
     WAITING_LIMIT = gauge("waiting_limit_seconds", &[], "How long an event may wait for a name: waiting.give_up_after");
+    /// Who is next once others have been taken up.
+    WAKING_ORDERS = gauge("waking_orders", &["target"], "Orders of the whole ledger that a name has woken and that still wait for their turn, since many were woken at once, by target; the same on every replica");
     /// Names that came to stand for something else.
     ALIAS_CHANGES = counter("alias_changes_total", &[], "Rows of the whole alias table that took the place of one that said something else, from any source; the same on every replica");
     /// How old the oldest of it is.
@@ -293,7 +295,9 @@ pub fn start_at_zero(known: &KnownLabels<'_>) {
     known.verdicts.iter().for_each(|verdict| ATTEMPTS.add(&[verdict], 0));
     known.verdicts.iter().for_each(|verdict| READS.add(&[verdict], 0));
     for target in &known.targets {
-        [&BREAKER_OPEN, &TARGET_PAUSED, &RETRY_AFTER, &IN_FLIGHT].iter().for_each(|gauge| gauge.set(&[target], 0.0));
+        [&BREAKER_OPEN, &TARGET_PAUSED, &RETRY_AFTER, &IN_FLIGHT, &WAKING_ORDERS]
+            .iter()
+            .for_each(|gauge| gauge.set(&[target], 0.0));
         OPERATIONS.iter().for_each(|operation| drop(CALL_SECONDS.of(&[target, operation])));
     }
     TURN_REASONS.iter().for_each(|by| TURNS.add(&[by], 0));

@@ -13,7 +13,7 @@ alias. This page is written by `UPDATE_DOCS=1 cargo test metrics` from `src/ops/
 
 Values that are the same on every replica, since they are the whole ledger's, are not to be added up: `alias_changes_total`, `backlog`,
 `backlog_oldest_seconds`, `imbalance`, `imbalance_by_kind`, `invariant_violations`, `parked_lanes`, `replicas`, `target_paused`, `waiting`,
-`waiting_oldest_seconds`.
+`waiting_oldest_seconds`, `waking_orders`.
 
 | name | kind | labels | meaning |
 |---|---|---|---|

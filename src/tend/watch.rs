@@ -7,10 +7,11 @@ use crate::dispatch::lock;
 use crate::event::AliasKind;
 use crate::ledger::aliases::Waiting;
 use crate::ledger::totals::Account;
-use crate::ledger::{Ledger, Totals};
+use crate::ledger::{Ledger, Targets, Totals};
 use crate::ops::lifecycle::Health;
 use crate::ops::metrics;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -18,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 const WATCH: Duration = Duration::from_secs(1);
 
 /// Shows the totals of the whole ledger until told to stop.
-pub async fn watch(ledger: Ledger, last: LastTotals, health: Health, stop: CancellationToken) {
+pub async fn watch(ledger: Ledger, targets: Arc<Targets>, last: LastTotals, health: Health, stop: CancellationToken) {
     let pulse = health.register_with("watch", Duration::from_secs(60));
     let mut pause = WATCH;
     let mut known = BTreeSet::new();
@@ -34,6 +35,12 @@ pub async fn watch(ledger: Ledger, last: LastTotals, health: Health, stop: Cance
         match ledger.waiting().await {
             Ok(waiting) => show_waiting(&waiting),
             Err(error) => tracing::warn!(%error, "what is waited for cannot be read"),
+        }
+        for target in targets.keys() {
+            match ledger.waking(target).await {
+                Ok(waking) => metrics::WAKING_ORDERS.set(&[target], waking as f64),
+                Err(error) => tracing::debug!(%error, "those that wait for their turn cannot be counted"),
+            }
         }
         // A large backlog takes long to count: it is counted more rarely, for at most a twentieth of the time.
         pause = WATCH.max(began.elapsed() * 20).min(Duration::from_secs(30));

@@ -51,3 +51,4 @@ mod traced;
 mod traps;
 mod weighed;
 mod whole;
+mod woken;

@@ -28,10 +28,9 @@ const PAGES_A_ROW: f64 = 40.0;
 
 /// What has to be among what was seen, so that nothing is judged by its absence.
 const EXPECTED: [(&str, &str); 20] = [
-    ("lanes by their names", "SELECT n.target, n.alias_type, n.id, n.lane FROM unnest"),
+    ("where names of orders lead", "SELECT k.at, n.lane, n.bwp_id, n.origin, n.version, n.said_at FROM unnest"),
     ("locks of lanes", "SELECT id FROM lane WHERE id = ANY($1)"),
-    ("rows of orders", "SELECT n.target, n.alias_type, n.id, n.bwp_id"),
-    ("rows of things", "SELECT n.lane, n.kind, n.alias_type, n.id, n.bwp_id"),
+    ("rows of things", "SELECT k.at, n.bwp_id, n.origin, n.version, n.said_at FROM unnest($1::bigint[]"),
     (
         "writing rows of things",
         "INSERT INTO name (lane, kind, alias_type, id, bwp_id, origin, version, said_at) SELECT * FROM said",
@@ -46,7 +45,8 @@ const EXPECTED: [(&str, &str); 20] = [
     ("the lease", "ON l.id = k.id AND l.lease_no = k.lease_no"),
     ("events that may wait for a name", "FROM work w WHERE w.lane = k.id AND w.state <> $2"),
     ("waking", "INSERT INTO waking"),
-    ("whose turn it is", "FROM waking WHERE target = $1 AND is_due = false"),
+    ("whose turn it is", "SELECT lane FROM waking WHERE target = $1 AND is_due = false"),
+    ("how many wait for their turn", "SELECT count(*) FROM (SELECT no FROM waking"),
     ("lanes that become due", "UPDATE lane SET next_at"),
     ("aliases get", "WITH RECURSIVE own"),
     ("old things", "DELETE FROM entity"),
@@ -193,6 +193,8 @@ async fn play(shop: &Shop, round: usize) {
     ] {
         shop.ledger.get_aliases("default", &wanted).await.unwrap();
     }
+    // Nearly all of a hundred thousand: every thousandth is due.
+    assert_eq!(shop.ledger.waking("other").await.unwrap() as usize, WAITING - WAITING / 1_000);
     // Little is old, which is how it is nearly always.
     let old = "UPDATE lane SET made_on = current_date - 400, used_on = current_date - 400 WHERE id <= 50";
     shop.database.pool().await.execute(old).await.unwrap();

@@ -12,7 +12,6 @@ use super::{Format, ImportArgs};
 use crate::cli::acting::user;
 use crate::cli::{Exit, Output, print};
 use crate::config::Settings;
-use crate::event::AliasRow;
 use crate::ledger::aliases::Importing;
 use crate::ledger::{Ledger, LedgerError};
 use crate::plan::subject::AliasTypes;
@@ -57,11 +56,18 @@ async fn import(ledger: &Ledger, importing: Importing, args: &ImportArgs, report
     let reader = tokio::task::spawn_blocking(move || read(&path, format, &sender));
     let progress = Progress::new();
     while let Some(lines) = batches.recv().await {
-        let (numbers, rows): (Vec<u64>, Vec<AliasRow>) =
-            lines.iter().filter_map(|line| Some((line.number, line.row.as_ref().ok()?.clone()))).unzip();
+        let (mut numbers, mut rows) = (Vec::with_capacity(lines.len()), Vec::with_capacity(lines.len()));
+        for Line { number, row } in lines {
+            match row {
+                Ok(row) => {
+                    numbers.push(number);
+                    rows.push(row);
+                }
+                Err(wrong) => report.add_wrong(number, wrong),
+            }
+        }
         let effects = import.take(&rows).await.map_err(stopped)?;
         report.add(&numbers, &rows, &effects, import.said_at());
-        report.add_wrong(lines);
         progress.show(report.lines());
     }
     progress.end();

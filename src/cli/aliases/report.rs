@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::rows::{Line, Wrong};
+use super::rows::Wrong;
 use crate::event::AliasRow;
 use crate::ledger::aliases::Effect;
 use crate::plan::names::{NameRow, Origin};
@@ -92,15 +92,12 @@ impl Report {
         }
     }
 
-    /// Counts the lines that are wrong.
-    pub fn add_wrong(&mut self, lines: Vec<Line>) {
-        for line in lines {
-            let Err(wrong) = line.row else { continue };
-            self.lines += 1;
-            self.wrong += 1;
-            if self.wrong_lines.len() < MOST {
-                self.wrong_lines.push(WrongLine { line: line.number, wrong });
-            }
+    /// Counts a line that is wrong.
+    pub fn add_wrong(&mut self, line: u64, wrong: Wrong) {
+        self.lines += 1;
+        self.wrong += 1;
+        if self.wrong_lines.len() < MOST {
+            self.wrong_lines.push(WrongLine { line, wrong });
         }
     }
 

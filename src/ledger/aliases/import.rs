@@ -2,13 +2,13 @@
 
 use super::super::alias_rows::{Effect, Said, apply_aliases};
 use super::super::codec::json_text;
-use super::super::naming::{OrderKey, find_lanes};
+use super::super::naming::{OrderKey, find_names};
 use super::super::waking::wake_named;
 use super::super::{Ledger, LedgerError, Targets};
 use super::fresh::Fresh;
 use super::known::leave_known;
 use super::lanes::lanes_of;
-use crate::event::{AliasKind, AliasRow};
+use crate::event::AliasRow;
 use crate::plan::names::{NameRow, Origin};
 use crate::plan::subject::AliasTypes;
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -106,19 +106,18 @@ impl Import {
     async fn take_in(&self, db: &mut PgConnection, rows: &[AliasRow]) -> Result<Option<Vec<Effect>>, LedgerError> {
         let Importing { target, types, .. } = &self.importing;
         let said = |row| Said {
-            target,
             row,
-            order: OrderKey::new(target, &types.name(AliasKind::Order, &row.order())),
+            order: OrderKey::of_row(target, row, types),
             new: NameRow { bwp_id: row.bwp_id.clone(), origin: Origin::Import, version: row.version, time: self.said_at },
         };
         let said: Vec<Said> = rows.iter().map(said).collect();
         let mut effects: Vec<Option<Effect>> = vec![None; rows.len()];
-        let keys = said.iter().flat_map(|said| [Some(said.order.clone()), said.tied_to()]).flatten().collect();
-        let lanes = find_lanes(db, &keys).await?;
-        if !Fresh::of(&said, &lanes, &mut effects).write(db).await? {
+        let keys = said.iter().flat_map(|said| [Some(said.order), said.tied_to()]).flatten().collect();
+        let names = find_names(db, keys).await?;
+        if !Fresh::of(&said, &names, &mut effects).write(db, self.said_at).await? {
             return Ok(None);
         }
-        leave_known(db, &said, &lanes, &mut effects).await?;
+        leave_known(db, &said, &names, &mut effects).await?;
         let rest: Vec<Said> = said.into_iter().zip(&effects).filter(|(_, done)| done.is_none()).map(|(said, _)| said).collect();
         let Some(of_rest) = self.change(db, &rest).await? else { return Ok(None) };
         let mut of_rest = of_rest.into_iter();
@@ -128,7 +127,7 @@ impl Import {
     /// Rows that say something of orders that are known already. None where a lane was merged away before it could be locked.
     async fn change(&self, db: &mut PgConnection, said: &[Said<'_>]) -> Result<Option<Vec<Effect>>, LedgerError> {
         let Importing { target, types, .. } = &self.importing;
-        let Some(mut lanes) = lanes_of(db, said.iter().map(|said| said.order.clone()), said).await? else { return Ok(None) };
+        let Some(mut lanes) = lanes_of(db, said.iter().map(|said| said.order), said).await? else { return Ok(None) };
         let targets = Targets::from([(target.clone(), types.clone())]);
         let effects = apply_aliases(db, said, &mut lanes, &targets).await?;
         let changed = said.iter().zip(&effects).filter(|(_, effect)| matches!(effect, Effect::New | Effect::Replaced(_)));

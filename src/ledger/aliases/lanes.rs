@@ -3,15 +3,15 @@
 
 use super::super::LedgerError;
 use super::super::alias_rows::Said;
-use super::super::naming::{self, OrderKey, find_lanes};
+use super::super::naming::{self, Lanes, OrderKey, columns, find_lanes};
 use crate::event::AliasKind;
 use fail::fail_point;
-use sqlx::{PgConnection, Row};
-use std::collections::{BTreeMap, BTreeSet};
+use sqlx::PgConnection;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// A name that leads nowhere yet, and where it is to lead: to a lane, or to the new lane with that number.
-struct Placed {
-    key: OrderKey,
+struct Placed<'a> {
+    key: OrderKey<'a>,
     at: Place,
 }
 
@@ -22,16 +22,16 @@ enum Place {
 }
 
 /// The lanes of some orders and of all that rows name, made where there are none, and locked. None where one was merged away meanwhile.
-pub(in crate::ledger) async fn lanes_of(
+pub(in crate::ledger) async fn lanes_of<'a>(
     db: &mut PgConnection,
-    orders: impl Iterator<Item = OrderKey>,
-    said: &[Said<'_>],
-) -> Result<Option<BTreeMap<OrderKey, i64>>, LedgerError> {
+    orders: impl Iterator<Item = OrderKey<'a>>,
+    said: &[Said<'a>],
+) -> Result<Option<Lanes<'a>>, LedgerError> {
     let keys: BTreeSet<OrderKey> = orders.chain(said.iter().filter_map(Said::tied_to)).collect();
     if keys.is_empty() {
-        return Ok(Some(BTreeMap::new()));
+        return Ok(Some(Lanes::new()));
     }
-    let mut lanes = find_lanes(db, &keys).await?;
+    let mut lanes = find_lanes(db, keys.iter().copied().collect()).await?;
     let mut adopted = Vec::new();
     if lanes.len() < keys.len() {
         let groups = groups(said);
@@ -49,68 +49,74 @@ pub(in crate::ledger) async fn lanes_of(
 }
 
 /// The aliases that the batch ties to each id of Buy with Prime; not those of which it says different things.
-pub(super) fn groups(said: &[Said<'_>]) -> BTreeMap<OrderKey, Vec<OrderKey>> {
-    let mut ties: BTreeMap<&OrderKey, BTreeSet<Option<OrderKey>>> = BTreeMap::new();
-    for said in said.iter().filter(|said| said.row.kind == AliasKind::Order) {
-        ties.entry(&said.order).or_default().insert(said.tied_to());
-    }
+fn groups<'a>(said: &[Said<'a>]) -> BTreeMap<OrderKey<'a>, Vec<OrderKey<'a>>> {
     let mut groups: BTreeMap<OrderKey, Vec<OrderKey>> = BTreeMap::new();
-    for (alias, mut to) in ties {
-        if let (1, Some(Some(bwp))) = (to.len(), to.pop_first()) {
-            groups.entry(bwp).or_default().push(alias.clone());
-        }
+    for (alias, bwp) in ties(said) {
+        groups.entry(bwp).or_default().push(alias);
     }
+    groups.values_mut().for_each(|aliases| aliases.sort_unstable());
     groups
 }
 
-/// Aliases that were only used as references so far, of orders of which Buy with Prime's id is not known.
-async fn bare(
-    db: &mut PgConnection,
-    groups: &BTreeMap<OrderKey, Vec<OrderKey>>,
-    lanes: &BTreeMap<OrderKey, i64>,
-) -> Result<BTreeSet<OrderKey>, LedgerError> {
-    let open = groups.iter().filter(|(bwp, _)| !lanes.contains_key(*bwp));
-    let keys: Vec<&OrderKey> = open.flat_map(|(_, aliases)| aliases).filter(|alias| lanes.contains_key(*alias)).collect();
-    if keys.is_empty() {
-        return Ok(BTreeSet::new());
+/// The id of Buy with Prime that the batch ties each alias to; not of those of which it says different things.
+pub(super) fn ties<'a>(said: &[Said<'a>]) -> HashMap<OrderKey<'a>, OrderKey<'a>> {
+    let mut ties: HashMap<OrderKey, Option<OrderKey>> = HashMap::new();
+    for said in said.iter().filter(|said| said.row.kind == AliasKind::Order) {
+        let to = said.tied_to();
+        ties.entry(said.order).and_modify(|known| *known = known.filter(|known| Some(*known) == to)).or_insert(to);
     }
+    ties.into_iter().filter_map(|(alias, to)| Some((alias, to?))).collect()
+}
+
+/// Aliases that were only used as references so far, of orders of which Buy with Prime's id is not known.
+async fn bare<'a>(
+    db: &mut PgConnection,
+    groups: &BTreeMap<OrderKey<'a>, Vec<OrderKey<'a>>>,
+    lanes: &Lanes<'a>,
+) -> Result<HashSet<OrderKey<'a>>, LedgerError> {
+    let open = groups.iter().filter(|(bwp, _)| !lanes.contains_key(*bwp));
+    let keys: Vec<OrderKey> = open.flat_map(|(_, aliases)| aliases).filter(|alias| lanes.contains_key(*alias)).copied().collect();
+    if keys.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let (targets, types, ids) = columns(keys.iter().copied());
     let rows = sqlx::query(
-        "SELECT n.target, n.alias_type, n.id
-         FROM unnest($1::text[], $2::text[], $3::text[]) AS k (target, alias_type, id)
+        "SELECT k.at
+         FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS k (target, alias_type, id, at)
          CROSS JOIN LATERAL (SELECT * FROM order_name n
              WHERE (n.target, n.alias_type, n.id) = (k.target, k.alias_type, k.id) LIMIT 1) n
          CROSS JOIN LATERAL (SELECT bwp_id FROM lane WHERE id = n.lane LIMIT 1) l
          WHERE n.origin IS NULL AND l.bwp_id IS NULL",
     )
-    .bind(keys.iter().map(|key| key.target.clone()).collect::<Vec<_>>())
-    .bind(keys.iter().map(|key| key.alias_type.clone()).collect::<Vec<_>>())
-    .bind(keys.iter().map(|key| key.id.clone()).collect::<Vec<_>>())
+    .bind(targets)
+    .bind(types)
+    .bind(ids)
     .fetch_all(db)
     .await?;
-    rows.iter().map(|row| Ok(OrderKey { target: row.try_get(0)?, alias_type: row.try_get(1)?, id: row.try_get(2)? })).collect()
+    Ok(naming::found(&keys, &rows, |_| Ok(()))?.into_keys().collect())
 }
 
 /// Which lanes are to be made, and where names are to lead.
 #[derive(Default)]
-struct Plan {
-    /// For each new lane, its target, and Buy with Prime's id where it is known.
-    new: Vec<(String, Option<String>)>,
-    placed: Vec<Placed>,
+struct Plan<'a> {
+    /// For each new lane, the first known name of its order: Buy with Prime's id where it is known.
+    new: Vec<OrderKey<'a>>,
+    placed: Vec<Placed<'a>>,
     /// Lanes that get to know Buy with Prime's id of their order.
-    adopted: Vec<(i64, String)>,
+    adopted: Vec<(i64, &'a str)>,
 }
 
-impl Plan {
+impl<'a> Plan<'a> {
     fn of(
-        keys: &BTreeSet<OrderKey>,
-        groups: BTreeMap<OrderKey, Vec<OrderKey>>,
-        lanes: &BTreeMap<OrderKey, i64>,
-        bare: &BTreeSet<OrderKey>,
-    ) -> Plan {
+        keys: &BTreeSet<OrderKey<'a>>,
+        groups: BTreeMap<OrderKey<'a>, Vec<OrderKey<'a>>>,
+        lanes: &Lanes<'a>,
+        bare: &HashSet<OrderKey<'a>>,
+    ) -> Plan<'a> {
         let mut plan = Plan::default();
-        let mut rest: BTreeSet<&OrderKey> = keys.iter().filter(|key| !lanes.contains_key(*key)).collect();
+        let mut rest: BTreeSet<OrderKey> = keys.iter().filter(|key| !lanes.contains_key(*key)).copied().collect();
         for (bwp, aliases) in &groups {
-            let names: Vec<&OrderKey> = aliases.iter().chain([bwp]).filter(|key| rest.contains(*key)).collect();
+            let names: Vec<OrderKey> = aliases.iter().chain([bwp]).filter(|key| rest.contains(*key)).copied().collect();
             if names.is_empty() {
                 continue;
             }
@@ -118,55 +124,50 @@ impl Plan {
             let at = match (lanes.get(bwp), first_bare) {
                 (Some(lane), _) => Place::Lane(*lane),
                 (None, Some(lane)) if !plan.adopted.iter().rev().any(|(adopted, _)| adopted == lane) => {
-                    plan.adopted.push((*lane, bwp.id.clone()));
+                    plan.adopted.push((*lane, bwp.id));
                     Place::Lane(*lane)
                 }
-                (None, _) => plan.new_lane(bwp),
+                (None, _) => plan.new_lane(*bwp),
             };
             for key in names {
-                rest.remove(key);
-                plan.placed.push(Placed { key: key.clone(), at });
+                rest.remove(&key);
+                plan.placed.push(Placed { key, at });
             }
         }
         for key in rest {
             let at = plan.new_lane(key);
-            plan.placed.push(Placed { key: key.clone(), at });
+            plan.placed.push(Placed { key, at });
         }
         plan
     }
 
-    fn new_lane(&mut self, key: &OrderKey) -> Place {
-        self.new.push((key.target.clone(), key.alias_type.is_empty().then(|| key.id.clone())));
+    fn new_lane(&mut self, key: OrderKey<'a>) -> Place {
+        self.new.push(key);
         Place::New(self.new.len() - 1)
     }
 
     /// Makes the lanes and the names, in key order; who comes second uses the first one's lane.
-    async fn write(self, db: &mut PgConnection) -> Result<BTreeMap<OrderKey, i64>, LedgerError> {
-        let new: Vec<i64> =
-            sqlx::query_scalar("INSERT INTO lane (target, bwp_id) SELECT * FROM unnest($1::text[], $2::text[]) RETURNING id")
-                .bind(self.new.iter().map(|(target, _)| target.clone()).collect::<Vec<_>>())
-                .bind(self.new.iter().map(|(_, bwp_id)| bwp_id.clone()).collect::<Vec<_>>())
-                .fetch_all(&mut *db)
-                .await?;
+    async fn write(self, db: &mut PgConnection) -> Result<Lanes<'a>, LedgerError> {
+        let new = naming::make_lanes(db, &self.new).await?;
         let lane_of = |placed: &Placed| match placed.at {
             Place::Lane(lane) => Some(lane),
             Place::New(at) => new.get(at).copied(),
         };
-        let names: Vec<(&OrderKey, i64)> =
-            self.placed.iter().filter_map(|placed| Some((&placed.key, lane_of(placed)?))).collect();
+        let names: Vec<(OrderKey, i64)> = self.placed.iter().filter_map(|placed| Some((placed.key, lane_of(placed)?))).collect();
+        let (targets, types, ids) = columns(names.iter().map(|(key, _)| *key));
         sqlx::query(
             "INSERT INTO order_name (target, alias_type, id, lane)
              SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS k (target, alias_type, id, lane)
              ORDER BY target, alias_type, id
              ON CONFLICT DO NOTHING",
         )
-        .bind(names.iter().map(|(key, _)| key.target.clone()).collect::<Vec<_>>())
-        .bind(names.iter().map(|(key, _)| key.alias_type.clone()).collect::<Vec<_>>())
-        .bind(names.iter().map(|(key, _)| key.id.clone()).collect::<Vec<_>>())
+        .bind(targets)
+        .bind(types)
+        .bind(ids)
         .bind(names.iter().map(|(_, lane)| *lane).collect::<Vec<_>>())
         .execute(&mut *db)
         .await?;
-        let found = find_lanes(db, &names.into_iter().map(|(key, _)| key.clone()).collect()).await?;
+        let found = find_lanes(db, names.into_iter().map(|(key, _)| key).collect()).await?;
         let used: BTreeSet<i64> = found.values().copied().collect();
         let orphans: Vec<i64> = new.into_iter().filter(|lane| !used.contains(lane)).collect();
         if !orphans.is_empty() {
@@ -177,7 +178,7 @@ impl Plan {
 }
 
 /// Gives lanes that are locked the id of their order. False where one has got to know another meanwhile.
-async fn adopt(db: &mut PgConnection, adopted: &[(i64, String)]) -> Result<bool, LedgerError> {
+async fn adopt(db: &mut PgConnection, adopted: &[(i64, &str)]) -> Result<bool, LedgerError> {
     if adopted.is_empty() {
         return Ok(true);
     }
@@ -186,7 +187,7 @@ async fn adopt(db: &mut PgConnection, adopted: &[(i64, String)]) -> Result<bool,
          WHERE l.id = k.id AND (l.bwp_id IS NULL OR l.bwp_id = k.bwp_id)",
     )
     .bind(adopted.iter().map(|(lane, _)| *lane).collect::<Vec<_>>())
-    .bind(adopted.iter().map(|(_, id)| id.clone()).collect::<Vec<_>>())
+    .bind(adopted.iter().map(|(_, id)| *id).collect::<Vec<_>>())
     .execute(db)
     .await?;
     Ok(done.rows_affected() == adopted.len() as u64)
