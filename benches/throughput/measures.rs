@@ -1,11 +1,13 @@
 //! What comes of a run.
 
 use crate::counters::Statement;
+use crate::stage::Setup;
 use serde::Serialize;
 
 /// What came of a run.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Measures {
+    pub setup: Setup,
     pub events: usize,
     pub mutations: usize,
     pub middle_rate: f64,

@@ -8,6 +8,7 @@ use crate::standin::{self, StandIn};
 use crate::support::kafka::{Topics, ends};
 use crate::support::wait_until;
 use bwp_simulator::{Rule, Script};
+use serde::Serialize;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +21,7 @@ pub const GLANCE: Duration = Duration::from_millis(150);
 const PARTITIONS: i32 = 6;
 
 /// What a run is about.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Setup {
     pub latency_ms: u64,
     pub in_flight: usize,
@@ -131,6 +132,7 @@ impl<'a> Stage<'a> {
         let judged = judge(&self.stand_in.arrivals().await, &self.made, (self.setup.hot > 0).then_some(HOT));
         let report = self.stand_in.report().await;
         Measures {
+            setup: self.setup.clone(),
             events: judged.events,
             mutations: judged.mutations,
             middle_rate: judged.middle_rate,
