@@ -59,7 +59,7 @@ bench: ## figures, as ratios within one run: a lane's turn; throughput; a hot or
 
 bench-long: ## the throughput benchmark's scenarios that take minutes each (release build)
 	@scripts/install test
-	cargo bench --bench throughput -- outage
+	cargo bench --bench throughput -- outage settled
 
 lint:
 	cargo fmt --all --check

@@ -75,11 +75,11 @@ struct Payment<'a> {
     id: &'a RawValue,
     amount: Money<'a>,
     state: &'a RawValue,
-    method: Method_<'a>,
+    method: Means<'a>,
 }
 
 #[derive(Deserialize)]
-struct Method_<'a> {
+struct Means<'a> {
     #[serde(rename = "type", borrow)]
     kind: &'a RawValue,
     display: &'a RawValue,

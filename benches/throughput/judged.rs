@@ -25,8 +25,8 @@ pub struct Judged {
     pub order_breaks: usize,
 }
 
-/// Looks at arrivals, in the order in which they came. `made` tells when the events were made.
-pub fn judge(arrivals: &[Arrival], made: &HashMap<Planned, u64>) -> Judged {
+/// Looks at arrivals, in the order in which they came. `made` tells when the events were made; rates are without `hot`.
+pub fn judge(arrivals: &[Arrival], made: &HashMap<Planned, u64>, hot: Option<usize>) -> Judged {
     let mut seen = HashSet::new();
     let mut accepted = HashSet::new();
     let mut latest: HashMap<usize, usize> = HashMap::new();
@@ -43,7 +43,7 @@ pub fn judge(arrivals: &[Arrival], made: &HashMap<Planned, u64>) -> Judged {
             }
             if arrival.accepted {
                 if accepted.insert(event) {
-                    times.push(arrival.micros);
+                    times.extend(Some(arrival.micros).filter(|_| hot != Some(event.order)));
                 } else {
                     judged.duplicates += 1;
                 }

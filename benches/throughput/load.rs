@@ -25,10 +25,15 @@ pub fn order_name(order: usize) -> String {
     format!("O-{order:05}")
 }
 
-/// So many events, those of an order in their sequence and the orders mixed.
-pub fn planned(events: usize, orders: usize) -> Vec<Planned> {
-    let mut of: Vec<usize> = (0..events).map(|n| n % orders).collect();
+/// The order that may have many events more than the others.
+pub const HOT: usize = 0;
+
+/// So many events, those of an order in their sequence and the orders mixed; before them, so many of one order alone.
+pub fn planned(events: usize, orders: usize, hot: usize) -> Vec<Planned> {
+    let coldest = usize::from(hot > 0);
+    let mut of: Vec<usize> = (0..events - hot).map(|n| coldest + n % (orders - coldest)).collect();
     fastrand::Rng::with_seed(SEED).shuffle(&mut of);
+    of.splice(0..0, std::iter::repeat_n(HOT, hot));
     let mut next = vec![0; orders];
     let event = |order: usize| {
         next[order] += 1;
@@ -38,6 +43,11 @@ pub fn planned(events: usize, orders: usize) -> Vec<Planned> {
 }
 
 impl Planned {
+    /// The same of an order that comes so many later.
+    pub fn shifted(self, orders: usize) -> Self {
+        Self { order: self.order + orders, ..self }
+    }
+
     /// What the OMS calls the refund: it tells the judge which event a mutation was made of.
     pub fn thing(self) -> String {
         format!("RF-{:05}-{:05}", self.order, self.number)

@@ -9,14 +9,17 @@
 
 mod by_hand;
 mod counters;
+mod filled;
 mod judged;
 mod load;
 mod machine;
+mod measures;
 mod profile;
 mod report;
 mod run;
 mod scenarios;
 mod servers;
+mod stage;
 mod standin;
 #[path = "../../tests/support/mod.rs"]
 mod support;

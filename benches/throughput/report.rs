@@ -1,7 +1,8 @@
 //! What is shown: a table, what was to be reached, and a file for programs.
 
 use crate::machine;
-use crate::run::{self, Measures};
+use crate::measures::Measures;
+use crate::run;
 use crate::servers::Servers;
 use chrono::Utc;
 use serde::Serialize;

@@ -1,190 +1,25 @@
-//! One run: a stand-in, a topic with events, and the daemon or the consumer by hand, from its start until all is done.
+//! The runs: the daemon or the consumer by hand, from its start until all is done.
 
 use crate::by_hand;
-use crate::counters::{Counted, Statement, counted, longest};
-use crate::judged::{Judged, judge};
-use crate::load::{ORDERS, Planned, planned, produce, produce_paced};
+use crate::counters::{Counted, counted, longest};
+use crate::filled::multiply;
+use crate::load::order_name;
 use crate::machine::{MEASURED, cpu, cpu_of_family, on_core, peak_memory};
+use crate::measures::Measures;
 use crate::profile::Recording;
 use crate::servers::Servers;
-use crate::standin::{self, StandIn};
+use crate::stage::{GLANCE, PATIENCE, Setup, Stage};
 use crate::support::daemon::{Builder, Daemon};
-use crate::support::kafka::{Topics, brokers, committed, ends};
+use crate::support::kafka::{brokers, committed};
 use crate::support::postgres::{Database, fresh_database};
 use crate::support::wait_until;
-use bwp_simulator::{Rule, Script};
-use serde::Serialize;
-use std::collections::HashMap;
+use bwp_simulator::Script;
 use std::path::Path;
 use std::process::{Child, Stdio};
-use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-const PATIENCE: Duration = Duration::from_secs(300);
-/// Between two looks at what goes on: they are paid for by the core of what is around.
-const GLANCE: Duration = Duration::from_millis(150);
-/// Partitions of each topic.
-const PARTITIONS: i32 = 6;
+/// Statements that are told of a run.
 const STATEMENTS: i64 = 15;
-
-/// What a run is about.
-#[derive(Clone, Debug)]
-pub struct Setup {
-    pub latency_ms: u64,
-    pub in_flight: usize,
-    pub events: usize,
-    pub orders: usize,
-    /// So many a second; all of them before the start where absent.
-    pub pace: Option<u32>,
-    pub rules: Vec<Rule>,
-    /// Events that never get through.
-    pub failing: usize,
-    /// Whether nothing is sent until all events are durable.
-    pub held: bool,
-    pub replicas: usize,
-    /// Whether perf looks at the daemon.
-    pub profile: bool,
-    /// Settings of the daemon.
-    pub settings: Vec<(&'static str, String)>,
-}
-
-impl Default for Setup {
-    fn default() -> Self {
-        Self {
-            latency_ms: 20,
-            in_flight: 512,
-            events: 20_000,
-            orders: ORDERS,
-            pace: None,
-            rules: Vec::new(),
-            failing: 0,
-            held: false,
-            replicas: 1,
-            profile: false,
-            settings: Vec::new(),
-        }
-    }
-}
-
-/// What came of a run.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Measures {
-    pub events: usize,
-    pub mutations: usize,
-    pub middle_rate: f64,
-    pub whole_rate: f64,
-    pub age_p50_ms: Option<f64>,
-    pub age_p99_ms: Option<f64>,
-    /// Processor time of what is measured, for each event.
-    pub cpu_us: f64,
-    /// The same of its Postgres.
-    pub postgres_cpu_us: Option<f64>,
-    /// The same of the stand-in: it must have room to spare, or it is what is measured.
-    pub stand_in_cpu_us: f64,
-    pub peak_memory_mib: f64,
-    pub row_versions: Option<f64>,
-    pub wal_bytes: Option<f64>,
-    pub statements: Option<f64>,
-    pub commits: Option<f64>,
-    pub order_breaks: usize,
-    pub overlaps: u64,
-    pub duplicates: usize,
-    /// All that the stand-in's judge has found.
-    pub violations: u64,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub longest: Vec<Statement>,
-    /// Where the daemon's processor time went, by perf.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub symbols: Vec<String>,
-}
-
-impl Measures {
-    /// Processor time of an event, with Postgres's.
-    pub fn all_cpu_us(&self) -> f64 {
-        self.cpu_us + self.postgres_cpu_us.unwrap_or_default()
-    }
-
-    /// What must not be.
-    pub fn wrong(&self) -> u64 {
-        self.order_breaks as u64 + self.duplicates as u64 + self.violations
-    }
-}
-
-/// Everything around what is measured.
-pub struct Stage<'a> {
-    servers: &'a Servers,
-    setup: Setup,
-    pub topics: Arc<Topics>,
-    pub stand_in: StandIn,
-    events: Vec<Planned>,
-    made: HashMap<Planned, u64>,
-    stand_in_cpu: f64,
-}
-
-impl<'a> Stage<'a> {
-    pub async fn set(servers: &'a Servers, setup: Setup) -> Self {
-        let topics = Arc::new(Topics::create(PARTITIONS).await);
-        let stand_in = StandIn::start(standin::Settings { latency_ms: setup.latency_ms, orders: setup.orders });
-        stand_in.set_faults(&Script { rules: setup.rules.clone(), seed: 7 }).await;
-        let events = planned(setup.events, setup.orders);
-        if setup.pace.is_none() {
-            produce(&topics, &events).await;
-        }
-        let stand_in_cpu = stand_in.cpu();
-        Self { servers, setup, topics, stand_in, events, made: HashMap::new(), stand_in_cpu }
-    }
-
-    /// Makes what is to come at a pace.
-    async fn produce(&mut self) {
-        if let Some(pace) = self.setup.pace {
-            self.made = produce_paced(&self.topics, &self.events, pace).await;
-        }
-    }
-
-    /// Waits until there was a mutation for each event.
-    async fn accepted(&self) {
-        let wanted = self.setup.events as u64;
-        wait_until("all mutations to be accepted", PATIENCE, async || {
-            tokio::time::sleep(GLANCE).await;
-            let accepted = self.stand_in.accepted().await;
-            if accepted >= wanted { Ok(()) } else { Err(format!("{accepted} of {wanted}")) }
-        })
-        .await;
-    }
-
-    /// Waits until each event that can be accepted has its outcome on Kafka.
-    async fn published(&self) {
-        let wanted = (self.setup.events - self.setup.failing) as i64;
-        wait_until("all outcomes to be published", PATIENCE, async || {
-            tokio::time::sleep(GLANCE).await;
-            let topic = self.topics.outcomes.clone();
-            let there: i64 = tokio::task::spawn_blocking(move || ends(&topic).values().sum()).await.unwrap();
-            if there >= wanted { Ok(()) } else { Err(format!("{there} of {wanted}")) }
-        })
-        .await;
-    }
-
-    /// What the stand-in knows, for each event.
-    async fn judged(&self) -> Measures {
-        let stand_in_cpu = self.stand_in.cpu() - self.stand_in_cpu;
-        let judged: Judged = judge(&self.stand_in.arrivals().await, &self.made);
-        let report = self.stand_in.report().await;
-        Measures {
-            events: judged.events,
-            mutations: judged.mutations,
-            middle_rate: judged.middle_rate,
-            whole_rate: judged.whole_rate,
-            age_p50_ms: judged.age_p50_ms,
-            age_p99_ms: judged.age_p99_ms,
-            stand_in_cpu_us: stand_in_cpu * 1e6 / judged.events.max(1) as f64,
-            order_breaks: judged.order_breaks,
-            duplicates: judged.duplicates,
-            overlaps: report["counts"]["concurrentMutations"].as_u64().unwrap_or(0),
-            violations: report["violations"].as_u64().unwrap(),
-            ..Measures::default()
-        }
-    }
-}
 
 /// The daemon on its core, with its database.
 pub struct Measured {
@@ -206,10 +41,16 @@ impl Measured {
         let builder = stage.setup.settings.iter().fold(builder, |builder, (key, value)| builder.set(key, value));
         let migrated = builder.command(&["migrate"]);
         assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
+        let mut measured = Self { database, builder, before: Counted::default(), postgres_cpu: 0.0 };
+        measured.begin(stage).await;
+        measured
+    }
+
+    /// What is used counts from here.
+    pub async fn begin(&mut self, stage: &Stage<'_>) {
         sqlx::query("CHECKPOINT").execute(&stage.servers.admin).await.unwrap();
-        let before = counted(stage.servers, &database).await;
-        let postgres_cpu = cpu_of_family(stage.servers.postmaster());
-        Self { database, builder, before, postgres_cpu }
+        self.before = counted(stage.servers, &self.database).await;
+        self.postgres_cpu = cpu_of_family(stage.servers.postmaster());
     }
 
     pub fn start(&self) -> Daemon {
@@ -221,6 +62,16 @@ impl Measured {
     pub fn command(&self, arguments: &[&str]) {
         let done = self.builder.command(arguments);
         assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+    }
+
+    /// Seconds until the program has explained an order: the fastest of a few times.
+    fn explain(&self, order: &str) -> f64 {
+        let once = || {
+            let began = Instant::now();
+            self.command(&["explain", order]);
+            began.elapsed().as_secs_f64()
+        };
+        (0..5).map(|_| once()).fold(f64::MAX, f64::min)
     }
 
     /// Waits until all events are durable and Kafka may forget them.
@@ -235,7 +86,7 @@ impl Measured {
     }
 
     /// Takes what was used so far, and ends the daemons.
-    pub async fn end(self, stage: &Stage<'_>, mut daemons: Vec<Daemon>) -> Measures {
+    pub async fn end(&self, stage: &Stage<'_>, mut daemons: Vec<Daemon>) -> Measures {
         let used: f64 = daemons.iter().map(|daemon| cpu(daemon.id())).sum();
         let postgres = cpu_of_family(stage.servers.postmaster()) - self.postgres_cpu;
         let peak_memory_mib = daemons.iter().map(|daemon| peak_memory(daemon.id())).fold(0.0, f64::max);
@@ -287,6 +138,31 @@ pub async fn daemon(servers: &Servers, setup: Setup) -> Measures {
     stage.published().await;
     let measures = measured.end(&stage, daemons).await;
     Measures { symbols: recording.map(Recording::end).unwrap_or_default(), ..measures }
+}
+
+/// The same load on an empty ledger, and on one in which so many events were settled before.
+pub struct Settled {
+    pub empty: Measures,
+    pub full: Measures,
+    /// Seconds until an order is explained, in each.
+    pub explained: [f64; 2],
+}
+
+pub async fn settled(servers: &Servers, setup: Setup, count: usize) -> Settled {
+    let mut stage = Stage::set(servers, setup).await;
+    let mut measured = Measured::prepare(&stage).await;
+    let daemon = measured.start();
+    stage.published().await;
+    let empty = measured.end(&stage, vec![daemon]).await;
+    let before = measured.explain(&order_name(1));
+    multiply(&measured.database, (count / stage.setup.events).max(1)).await;
+    let after = measured.explain(&order_name(1));
+    stage.again().await;
+    measured.begin(&stage).await;
+    let daemon = measured.start();
+    stage.published().await;
+    let full = measured.end(&stage, vec![daemon]).await;
+    Settled { empty, full, explained: [before, after] }
 }
 
 /// What an outage left behind.

@@ -1,8 +1,10 @@
 //! The scenarios, and what is to be reached in each.
 
+use crate::measures::Measures;
 use crate::report::{self, Report};
-use crate::run::{self, Measures, Setup};
+use crate::run;
 use crate::servers::Servers;
+use crate::stage::Setup;
 use bwp_simulator::{Answer, Body, Rule, When};
 
 const SYSTEM: &str = "bwp-sync";
@@ -16,6 +18,7 @@ pub enum Scenario {
     S2,
     S4,
     S5,
+    Hot,
     Paced,
     Intake,
     Joined,
@@ -23,17 +26,19 @@ pub enum Scenario {
     Replicas,
     Drain,
     Outage,
+    Settled,
 }
 
 /// What belongs to `make bench-long` only.
-const LONG: [Scenario; 1] = [Scenario::Outage];
+const LONG: [Scenario; 2] = [Scenario::Outage, Scenario::Settled];
 
-const ALL: [(&str, Scenario); 12] = [
+const ALL: [(&str, Scenario); 14] = [
     ("s1", Scenario::S1),
     ("s0", Scenario::S0),
     ("s2", Scenario::S2),
     ("s4", Scenario::S4),
     ("s5", Scenario::S5),
+    ("hot", Scenario::Hot),
     ("paced", Scenario::Paced),
     ("intake", Scenario::Intake),
     ("joined", Scenario::Joined),
@@ -41,6 +46,7 @@ const ALL: [(&str, Scenario); 12] = [
     ("replicas", Scenario::Replicas),
     ("drain", Scenario::Drain),
     ("outage", Scenario::Outage),
+    ("settled", Scenario::Settled),
 ];
 
 /// All names.
@@ -60,7 +66,7 @@ pub fn chosen(names: &[String]) -> Result<Vec<Scenario>, &String> {
 /// Plays them, one after another.
 pub async fn play(servers: &Servers, scenarios: &[Scenario], profile: bool) -> Report {
     println!("{}", report::heading());
-    let rounds = std::env::var("ROUNDS").map_or(3, |it| it.parse().expect("ROUNDS is a number"));
+    let rounds = number("ROUNDS", 3);
     let mut play = Play { servers, profile, rounds, report: Report::default(), own_s1: None };
     for scenario in scenarios {
         match scenario {
@@ -69,6 +75,7 @@ pub async fn play(servers: &Servers, scenarios: &[Scenario], profile: bool) -> R
             Scenario::S2 => play.s2().await,
             Scenario::S4 => play.s4().await,
             Scenario::S5 => play.s5().await,
+            Scenario::Hot => play.hot().await,
             Scenario::Paced => play.paced().await,
             Scenario::Intake => play.intake().await,
             Scenario::Joined => play.joined().await,
@@ -76,6 +83,7 @@ pub async fn play(servers: &Servers, scenarios: &[Scenario], profile: bool) -> R
             Scenario::Replicas => play.replicas().await,
             Scenario::Drain => play.drain().await,
             Scenario::Outage => play.outage().await,
+            Scenario::Settled => play.settled().await,
         }
     }
     play.report
@@ -87,8 +95,13 @@ struct Play<'a> {
     /// How often S1 is played: what counts is the one in the middle.
     rounds: usize,
     report: Report,
-    /// The daemon's own rate in S1, that others are compared with.
-    own_s1: Option<f64>,
+    /// The daemon's own S1, that others are compared with.
+    own_s1: Option<Measures>,
+}
+
+/// A number that a variable of the environment may change.
+fn number(variable: &str, otherwise: usize) -> usize {
+    std::env::var(variable).map_or(otherwise, |it| it.parse().expect("a number"))
 }
 
 fn a_mutation() -> When {
@@ -119,12 +132,18 @@ impl Play<'_> {
 
     /// Events a second, as a share of the daemon's own S1.
     async fn of_s1(&mut self, rate: f64) -> f64 {
-        let own = match self.own_s1 {
+        let own = match self.own_s1.take() {
             Some(own) => own,
-            None => self.daemon("S1 20 ms", Setup::default()).await.middle_rate,
+            None => self.daemon("S1 20 ms", Setup::default()).await,
         };
-        self.own_s1 = Some(own);
-        rate / own
+        rate / self.own_s1.insert(own).middle_rate
+    }
+
+    /// The same by processor time, which other work on the machine hardly changes.
+    fn used_of_s1(&mut self, name: &str, own: &Measures) {
+        if let Some(s1) = &self.own_s1 {
+            self.report.told(name, s1.all_cpu_us() / own.all_cpu_us());
+        }
     }
 
     async fn s1(&mut self) {
@@ -135,7 +154,7 @@ impl Play<'_> {
         }
         rounds.sort_by(|(a, b), (c, d)| (b.middle_rate / a.middle_rate).total_cmp(&(d.middle_rate / c.middle_rate)));
         let (by_hand, own) = rounds.swap_remove(self.rounds / 2);
-        self.own_s1 = Some(own.middle_rate);
+        self.own_s1 = Some(own.clone());
         self.report.at_least("S1: share of the consumer by hand", own.middle_rate / by_hand.middle_rate, 0.27, 0.45);
         self.report.told("S1: the same by processor time", by_hand.cpu_us / own.all_cpu_us());
         self.report.at_most("S1: CPU of an event, daemon and Postgres, us", own.all_cpu_us(), 160.0, 100.0);
@@ -162,6 +181,7 @@ impl Play<'_> {
         let own = self.daemon("S4 1 % answered 503", Setup { rules, ..Setup::default() }).await;
         let share = self.of_s1(own.middle_rate).await;
         self.report.at_least("S4: share of own S1", share, 0.7, 0.9);
+        self.used_of_s1("S4: the same by processor time", &own);
     }
 
     async fn s5(&mut self) {
@@ -171,6 +191,14 @@ impl Play<'_> {
         let own = self.daemon("S5 one order always fails", Setup { failing, ..setup }).await;
         let share = self.of_s1(own.middle_rate).await;
         self.report.at_least("S5: share of own S1", share, 0.95, 0.98);
+        self.used_of_s1("S5: the same by processor time", &own);
+    }
+
+    async fn hot(&mut self) {
+        let alone = self.daemon("5,000 orders with one event", Setup { events: 5_000, orders: 5_000, ..Setup::default() }).await;
+        let beside = Setup { events: 7_000, orders: 5_001, hot: 2_000, ..Setup::default() };
+        let beside = self.daemon("and one with 2,000", beside).await;
+        self.report.at_least("a hot order: others' rate, share of alone", beside.middle_rate / alone.middle_rate, 0.9, 0.95);
     }
 
     async fn paced(&mut self) {
@@ -208,6 +236,7 @@ impl Play<'_> {
         let own = self.daemon("two replicas, S1", Setup { replicas: 2, ..Setup::default() }).await;
         let share = self.of_s1(own.middle_rate).await;
         self.report.at_least("two replicas: share of one replica's S1", share, 0.9, 1.0);
+        self.used_of_s1("two replicas: the same by processor time", &own);
     }
 
     async fn outage(&mut self) {
@@ -217,6 +246,19 @@ impl Play<'_> {
         self.report.row("two minutes of outage", SYSTEM, outage.measures);
         let own = outage.backlog as f64 / self.of_s1(1.0).await.recip();
         self.report.at_most("outage: time to drain against backlog / own S1 rate", outage.drained / own, 1.3, 1.1);
+    }
+
+    async fn settled(&mut self) {
+        let count = number("SETTLED", 10_000_000);
+        let settled = run::settled(self.servers, Setup::default(), count).await;
+        let (empty, full) = (&settled.empty, &settled.full);
+        let [before, after] = settled.explained;
+        let postgres = full.postgres_cpu_us.unwrap() / empty.postgres_cpu_us.unwrap();
+        self.report.row("an empty ledger", SYSTEM, empty.clone());
+        self.report.row(&format!("{count} settled"), SYSTEM, full.clone());
+        self.report.at_most("settled before: CPU of an event in Postgres, against an empty ledger", postgres, 1.2, 1.05);
+        self.report.at_most("settled before: CPU of an event in the daemon, the same", full.cpu_us / empty.cpu_us, 1.2, 1.05);
+        self.report.at_most("settled before: an order explained, the same", after / before, 1.2, 1.05);
     }
 
     /// What dispatch alone can do: all is durable before the first call.
