@@ -45,10 +45,10 @@ chaos: ## everything goes wrong at once, for minutes (ORDERS=10000 MINUTES=5 REP
 	cargo test $(FEATURES) --test chaos --no-run
 	ORDERS=$(ORDERS) MINUTES=$(MINUTES) REPLICAS=$(REPLICAS) SEED=$(SEED) cargo test $(FEATURES) --test chaos -- --ignored --nocapture
 
-bench: ## figures, as ratios within one run: a lane's turn; a hot order beside others; a million names (release build)
+bench: ## figures, as ratios within one run: a lane's turn; a hot order beside others; names at the size of a large shop (release build)
 	@scripts/install test
-	cargo bench --bench turn --bench hot_order --bench names --no-run
-	scripts/with-servers cargo bench --bench turn --bench hot_order --bench names
+	cargo bench --bench turn --bench hot_order --bench names --bench import --no-run
+	scripts/with-servers cargo bench --bench turn --bench hot_order --bench names --bench import
 
 lint:
 	cargo fmt --all --check
