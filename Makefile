@@ -51,11 +51,11 @@ rollout: ## a rollout and a rollback beside an earlier program, under traffic (B
 	@program=$$(scripts/before $(BEFORE)) && export BWP_TEST_BEFORE=$$program && cargo test $(FEATURES) --test e2e --no-run \
 	  && scripts/with-servers cargo test $(FEATURES) --test e2e -- --ignored --exact --nocapture rolled::two_versions_side_by_side_forth_and_back
 
-bench: ## figures, as ratios within one run: a lane's turn; throughput; a hot order beside others; a million names (release build)
+bench: ## figures, as ratios within one run: a lane's turn, throughput, a hot order beside others, a large shop's names (release build)
 	@scripts/install test
-	cargo bench --bench turn --bench hot_order --bench names --bench throughput --no-run
+	cargo bench --bench turn --bench hot_order --bench names --bench import --bench throughput --no-run
 	cargo bench --bench throughput
-	scripts/with-servers cargo bench --bench turn --bench hot_order --bench names
+	scripts/with-servers cargo bench --bench turn --bench hot_order --bench names --bench import
 
 bench-long: ## the throughput benchmark's scenarios that take minutes each (release build)
 	@scripts/install test

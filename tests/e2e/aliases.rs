@@ -309,7 +309,7 @@ async fn a_hundred_thousand_rows() {
 }
 
 #[tokio::test]
-#[ignore = "takes a minute; the figures in docs/aliases.md are from it"]
+#[ignore = "takes a minute; benches/import.rs has the figures"]
 async fn a_million_rows() {
     import_many(1_000_000).await;
 }
