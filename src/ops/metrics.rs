@@ -142,7 +142,7 @@ metrics_list! {
     /// Names that came to stand for something else.
     ALIAS_CHANGES = counter("alias_changes_total", &[], "Rows of the whole alias table that took the place of one that said something else, from any source; the same on every replica");
     /// How old the oldest of it is.
-    BACKLOG_OLDEST = gauge("backlog_oldest_seconds", &["state"], "Age of the oldest event of a state, from its intake; of queued ones: for how long the first order in line has been due; 0 where there is none");
+    BACKLOG_OLDEST = gauge("backlog_oldest_seconds", &["state"], "Age of the oldest event of a state, from its intake; of queued ones: for how long the first order in line has been due; of unpublished ones: since the first of them was settled; 0 where there is none");
     /// What goes to the ledger together.
     BATCH_SIZE = histogram("batch_size", &["step"], SIZES, "What one transaction of the ledger took: records of an intake, orders of a claim, answers of a settle");
     /// The pool.

@@ -46,7 +46,12 @@ pub async fn watch(ledger: Ledger, targets: Arc<Targets>, last: LastTotals, heal
         pause = WATCH.max(began.elapsed() * 20).min(Duration::from_secs(30));
         match ledger.oldest().await {
             Ok(oldest) => {
-                let ages = [("waiting", oldest.waiting), ("queued", oldest.queued), ("retrying", oldest.retrying)];
+                let ages = [
+                    ("waiting", oldest.waiting),
+                    ("queued", oldest.queued),
+                    ("retrying", oldest.retrying),
+                    ("unpublished", oldest.unpublished),
+                ];
                 ages.into_iter().for_each(|(state, age)| metrics::BACKLOG_OLDEST.set(&[state], age));
             }
             Err(error) => tracing::debug!(%error, "the age of the backlog cannot be read"),

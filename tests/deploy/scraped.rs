@@ -83,7 +83,9 @@ async fn every_expression_of_the_dashboard_and_the_rules_gives_data() {
             has_data(&prometheus, alert, &side).await;
         }
         let fires = prometheus.query(&rule.expression).await.unwrap();
-        assert!(alert == "BwpSyncBreakerOpen" || fires.is_empty() != FIRES.contains(&alert.as_str()), "{alert}: {fires:?}");
+        // The target that nobody reaches: how often it was tried until now is a matter of time.
+        let may_fire = ["BwpSyncBreakerOpen", "BwpSyncTokenFailing"].contains(&alert.as_str());
+        assert!(may_fire || fires.is_empty() != FIRES.contains(&alert.as_str()), "{alert}: {fires:?}");
     }
     let unhealthy: Vec<_> = prometheus.rules().await.into_iter().filter(|(_, health)| health != "ok").collect();
     assert!(unhealthy.is_empty(), "{unhealthy:?}");

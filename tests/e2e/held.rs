@@ -1,8 +1,11 @@
 //! Somebody else holds what the ledger needs: a call is given up in time, and made again it goes through.
 
+use crate::merchant::{publish, purchase};
+use crate::service::Service;
 use crate::shop::{Shop, order};
 use crate::support::events::{Event, Kind};
-use crate::support::wait_until;
+use crate::support::kafka::ends;
+use crate::support::{PATIENCE, wait_until};
 use bwp_simulator::Options;
 use bwp_sync::ledger::LedgerError;
 use serde_json::json;
@@ -42,6 +45,33 @@ async fn a_statement_that_hangs_is_ended_here_and_at_the_server() {
     .await;
     sqlx::raw_sql("DROP TRIGGER hang ON seen").execute(&pool).await.unwrap();
     assert_taken_once(shop, event).await;
+}
+
+/// Numbers of outcomes commit out of order: whoever has a transaction open, be it somebody else's, holds back what comes after it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn outcomes_that_a_transaction_holds_back_are_shown_by_their_age() {
+    let service = Service::open(1, Options::default()).await;
+    let purchase = purchase(0);
+    service.simulator.seed_order(purchase.seed.clone()).unwrap();
+    let mut daemon = service.builder.start();
+    daemon.wait_ready().await;
+    let mut holder = service.pool().await.begin().await.unwrap();
+    sqlx::raw_sql("SELECT pg_current_xact_id()").execute(&mut *holder).await.unwrap();
+    let count = publish(&service.topics, &purchase.events.iter().collect::<Vec<_>>()).await as usize;
+    service.drained(count, PATIENCE).await;
+    let age = async |wanted: fn(f64) -> bool| {
+        wait_until("the age of what is unpublished", PATIENCE, async || {
+            let age = daemon.metrics().await.get("bwp_sync_backlog_oldest_seconds", &[("state", "unpublished")]);
+            if age.is_some_and(wanted) { Ok(()) } else { Err(format!("{age:?}")) }
+        })
+        .await;
+    };
+    age(|age| age > 1.0).await;
+    assert_eq!(ends(&service.topics.outcomes).values().sum::<i64>(), 0);
+    holder.rollback().await.unwrap();
+    service.outcomes(count).await;
+    age(|age| age == 0.0).await;
+    assert_eq!(daemon.terminate(Duration::from_secs(15)).await.code(), Some(0));
 }
 
 async fn shop_and_event() -> (Shop, Event) {

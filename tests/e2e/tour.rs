@@ -101,10 +101,11 @@ impl Stage {
             let found = ledger.find_orders(&order, None, None).await.map_err(|error| error.to_string())?;
             let story = ledger.story(found[0].lane).await.map_err(|error| error.to_string())?.unwrap();
             let is_due = story.lane.next_at.is_some_and(|at| at <= story.now) && status != "QUEUED";
-            if detail.event.status == status && !story.lane.is_leased && !is_due {
+            let unpublished = ledger.oldest().await.map_err(|error| error.to_string())?.unpublished;
+            if detail.event.status == status && !story.lane.is_leased && !is_due && unpublished == 0.0 {
                 return Ok(());
             }
-            Err(format!("{}, {:?}", detail.event.status, story.lane))
+            Err(format!("{}, {:?}, unpublished for {unpublished} s", detail.event.status, story.lane))
         })
         .await;
     }
