@@ -1,4 +1,4 @@
-//! Orders of which nobody has heard, with all that an import says of them: their rows are copied in, since nothing that is there can
+//! Orders of which nobody has heard, with all that an import says of them: their rows are put in as they are, since nothing that is there can
 //! contradict them, nothing waits for them, and nobody can hold them.
 
 use super::super::LedgerError;
@@ -10,9 +10,9 @@ use crate::event::{Alias, AliasKind};
 use crate::plan::names::NameRow;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
+use sqlx::postgres::PgQueryResult;
 use std::collections::HashSet;
 use std::collections::hash_map::{Entry, HashMap};
-use std::fmt::{Display, Write};
 use std::hash::Hash;
 
 /// What Postgres says where somebody else has just made the same name.
@@ -59,7 +59,7 @@ impl<'a> Fresh<'a> {
         }
     }
 
-    /// Copies them in, all of them said at one time. False where somebody else has just made one of their names: then the transaction
+    /// Puts them in, all of them said at one time. False where somebody else has just made one of their names: then the transaction
     /// cannot go on.
     pub async fn write(&self, db: &mut PgConnection, said_at: DateTime<Utc>) -> Result<bool, LedgerError> {
         let mut keys: Vec<(OrderKey, OrderKey)> = self.roots.iter().map(|(key, root)| (*key, *root)).collect();
@@ -70,25 +70,76 @@ impl<'a> Fresh<'a> {
         }
         let lanes = naming::make_lanes(db, &roots).await?;
         let lanes: Lanes = roots.into_iter().zip(lanes).collect();
-        let (mut names, mut things) = (Rows::default(), Rows::default());
-        let said_at = said_at.to_rfc3339();
-        for (key, root) in keys {
-            let Some(lane) = lanes.get(&root) else { continue };
-            names.text(Some(key.target)).text(Some(key.alias_type)).text(Some(key.id)).value(lane);
-            names.row(self.orders.get(&key).copied(), &said_at).end();
-        }
-        let rows = self.things.iter();
-        let mut of_lanes: Vec<(ThingKey, &NameRow)> =
-            rows.filter_map(|((root, kind, alias), row)| Some(((*lanes.get(root)?, *kind, *alias), *row))).collect();
-        of_lanes.sort_unstable_by_key(|(key, _)| *key);
-        for ((lane, kind, alias), row) in of_lanes {
-            things.value(lane).value(alias_kind_code(kind)).text(Some(&alias.alias_type)).text(Some(&alias.id));
-            things.row(Some(row), &said_at).end();
-        }
-        let columns = "bwp_id, origin, version, said_at";
-        Ok(copy(db, &format!("order_name (target, alias_type, id, lane, {columns})"), names).await?
-            && copy(db, &format!("name (lane, kind, alias_type, id, {columns})"), things).await?)
+        let names: Vec<(OrderKey, i64, Option<&NameRow>)> =
+            keys.into_iter().filter_map(|(key, root)| Some((key, *lanes.get(&root)?, self.orders.get(&key).copied()))).collect();
+        let mut things: Vec<(ThingKey, &NameRow)> = self
+            .things
+            .iter()
+            .filter_map(|((root, kind, alias), row)| Some(((*lanes.get(root)?, *kind, *alias), *row)))
+            .collect();
+        things.sort_unstable_by_key(|(key, _)| *key);
+        Ok(is_free(insert_names(db, &names, said_at).await)? && is_free(insert_things(db, &things, said_at).await)?)
     }
+}
+
+/// False where a row was there already.
+fn is_free(inserted: sqlx::Result<PgQueryResult>) -> Result<bool, LedgerError> {
+    match inserted {
+        Ok(_) => Ok(true),
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(TAKEN) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Names that lead to new lanes; nothing is said of those that were only used so far. In key order.
+async fn insert_names(
+    db: &mut PgConnection,
+    rows: &[(OrderKey<'_>, i64, Option<&NameRow>)],
+    said_at: DateTime<Utc>,
+) -> sqlx::Result<PgQueryResult> {
+    let (targets, types, ids) = naming::columns(rows.iter().map(|(key, ..)| *key));
+    sqlx::query(
+        "INSERT INTO order_name (target, alias_type, id, lane, bwp_id, origin, version, said_at)
+         SELECT k.*, CASE WHEN k.origin IS NOT NULL THEN $8::timestamptz END
+         FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::smallint[], $7::bigint[])
+              AS k (target, alias_type, id, lane, bwp_id, origin, version)",
+    )
+    .bind(targets)
+    .bind(types)
+    .bind(ids)
+    .bind(rows.iter().map(|(_, lane, _)| *lane).collect::<Vec<_>>())
+    .bind(rows.iter().map(|(.., row)| row.and_then(|row| row.bwp_id.as_deref())).collect::<Vec<_>>())
+    .bind(rows.iter().map(|(.., row)| row.map(|row| origin_code(row.origin))).collect::<Vec<_>>())
+    .bind(rows.iter().map(|(.., row)| row.and_then(version)).collect::<Vec<_>>())
+    .bind(said_at)
+    .execute(db)
+    .await
+}
+
+/// Names of the things of new lanes. In key order.
+async fn insert_things(
+    db: &mut PgConnection,
+    rows: &[(ThingKey<'_>, &NameRow)],
+    said_at: DateTime<Utc>,
+) -> sqlx::Result<PgQueryResult> {
+    sqlx::query(
+        "INSERT INTO name (lane, kind, alias_type, id, bwp_id, origin, version, said_at)
+         SELECT k.*, $8::timestamptz FROM unnest($1::bigint[], $2::smallint[], $3::text[], $4::text[], $5::text[], $6::smallint[], $7::bigint[]) AS k",
+    )
+    .bind(rows.iter().map(|((lane, ..), _)| *lane).collect::<Vec<_>>())
+    .bind(rows.iter().map(|((_, kind, _), _)| alias_kind_code(*kind)).collect::<Vec<_>>())
+    .bind(rows.iter().map(|((.., alias), _)| &*alias.alias_type).collect::<Vec<_>>())
+    .bind(rows.iter().map(|((.., alias), _)| &*alias.id).collect::<Vec<_>>())
+    .bind(rows.iter().map(|(_, row)| row.bwp_id.as_deref()).collect::<Vec<_>>())
+    .bind(rows.iter().map(|(_, row)| origin_code(row.origin)).collect::<Vec<_>>())
+    .bind(rows.iter().map(|(_, row)| version(row)).collect::<Vec<_>>())
+    .bind(said_at)
+    .execute(db)
+    .await
+}
+
+fn version(row: &NameRow) -> Option<i64> {
+    row.version.and_then(|version| i64::try_from(version).ok())
 }
 
 /// Puts a row in where it ranks above what the same batch has said before.
@@ -105,94 +156,5 @@ fn offer<'a, K: Eq + Hash>(entry: Entry<'_, K, &'a NameRow>, new: &'a NameRow) -
             }
             effect
         }
-    }
-}
-
-/// Rows in the text form of `COPY`.
-#[derive(Default)]
-struct Rows {
-    text: String,
-    is_inside: bool,
-}
-
-impl Rows {
-    fn field(&mut self) -> &mut String {
-        if self.is_inside {
-            self.text.push('\t');
-        }
-        self.is_inside = true;
-        &mut self.text
-    }
-
-    /// A value whose text has nothing that would have to be escaped.
-    fn value(&mut self, value: impl Display) -> &mut Rows {
-        let _ = write!(self.field(), "{value}");
-        self
-    }
-
-    fn text(&mut self, value: Option<&str>) -> &mut Rows {
-        let text = self.field();
-        let Some(value) = value else {
-            text.push_str("\\N");
-            return self;
-        };
-        for part in value.split_inclusive(['\\', '\t', '\n', '\r']) {
-            let (plain, escaped) = match part.as_bytes() {
-                [.., b'\\'] => (1, "\\\\"),
-                [.., b'\t'] => (1, "\\t"),
-                [.., b'\n'] => (1, "\\n"),
-                [.., b'\r'] => (1, "\\r"),
-                _ => (0, ""),
-            };
-            text.push_str(&part[..part.len() - plain]);
-            text.push_str(escaped);
-        }
-        self
-    }
-
-    /// `bwp_id, origin, version, said_at`; nothing of them where a name was only used so far.
-    fn row(&mut self, row: Option<&NameRow>, said_at: &str) -> &mut Rows {
-        let Some(row) = row else { return self.text(None).text(None).text(None).text(None) };
-        self.text(row.bwp_id.as_deref()).value(origin_code(row.origin));
-        match row.version {
-            Some(version) => self.value(version),
-            None => self.text(None),
-        };
-        self.text(Some(said_at))
-    }
-
-    fn end(&mut self) {
-        self.text.push('\n');
-        self.is_inside = false;
-    }
-}
-
-/// False where a row is there already.
-async fn copy(db: &mut PgConnection, table: &str, rows: Rows) -> Result<bool, LedgerError> {
-    if rows.text.is_empty() {
-        return Ok(true);
-    }
-    let copied = async {
-        let mut copy = db.copy_in_raw(&format!("COPY {table} FROM STDIN")).await?;
-        copy.send(rows.text.into_bytes()).await?;
-        copy.finish().await
-    };
-    match copied.await {
-        Ok(_) => Ok(true),
-        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(TAKEN) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn whatever_an_id_holds_stays_one_field() {
-        let mut rows = Rows::default();
-        rows.text(Some("a\\N\tb")).text(None).text(Some("")).value(-1).end();
-        rows.text(Some("Größe\r\n\\.")).end();
-        assert_eq!(rows.text, "a\\\\N\\tb\t\\N\t\t-1\nGröße\\r\\n\\\\.\n");
     }
 }
