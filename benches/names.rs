@@ -18,6 +18,7 @@ mod support;
 
 use bwp_simulator::{Options, OrderSeed};
 use bwp_sync::event::{Alias, AliasKind, AliasRow, Reference};
+use bwp_sync::ledger::acts::By;
 use bwp_sync::ledger::aliases::Importing;
 use bwp_sync::ledger::{ClaimRequest, Ledger, Targets};
 use bwp_sync::plan::subject::AliasTypes;
@@ -127,7 +128,7 @@ const STAMPS: &str = "CREATE TABLE stamp (no bigint PRIMARY KEY, id text, receiv
 async fn wake_all(service: &Service) -> f64 {
     let types = AliasTypes::default();
     let importing =
-        Importing { target: "default".into(), types, is_dry: false, who: "bench".into(), from: "bench".into(), reason: None };
+        Importing { target: "default".into(), types, by: Some(By { who: "bench".into(), reason: None }), from: "bench".into() };
     let began = Instant::now();
     let mut import = service.ledger.import(importing).await.unwrap();
     let rows: Vec<AliasRow> = (1..=WAITING - TIMES)

@@ -7,6 +7,7 @@ use super::connect::in_time;
 use super::finals::FinalRow;
 use super::inbox::{Content, Incoming, Original, Place, Report};
 use super::naming::{Lanes, OrderKey, types_of};
+use super::retention::touch;
 use super::retry::{Anew, retake, revive};
 use super::save::{OutcomeRow, Tally, record_outcomes};
 use super::totals::{TOMBSTONE, UNREADABLE, kind_label};
@@ -88,6 +89,9 @@ async fn take_in(db: &mut PgConnection, batch: &[Incoming], targets: &Targets) -
     let Some(mut lanes) = lanes_of(db, orders, &said).await? else { return Ok(None) };
     fail_point!("intake-locked");
     apply_aliases(db, &said, &mut lanes, targets).await?;
+    if !said.is_empty() {
+        touch(db, &said.iter().filter_map(|said| lanes.get(&said.order)).copied().collect()).await?;
+    }
     fail_point!("intake-aliased");
     let (mut outcomes, finals) = insert_work(db, &fresh, &lanes, targets, now).await?;
     fail_point!("intake-queued");
@@ -134,6 +138,9 @@ pub(super) async fn take_anew(
         return Err(LedgerError::Unavailable("lanes were merged meanwhile".into()));
     };
     apply_aliases(db, &said, &mut lanes, targets).await?;
+    if !said.is_empty() {
+        touch(db, &said.iter().filter_map(|said| lanes.get(&said.order)).copied().collect()).await?;
+    }
     let (outcomes, _) = insert_work(db, &fresh, &lanes, targets, now).await?;
     for row in &outcomes {
         tally.add("final", kind_label(row.kind), 1);

@@ -33,7 +33,9 @@ pub async fn tie_lanes(
     let mut rows: Vec<(OrderKey, i64, NameRow)> = Vec::new();
     for (key, lane, row) in learned {
         let mine = follow(&moved, *lane);
-        let theirs = found.get(key).map_or(mine, |lane| follow(&moved, *lane));
+        let Some(theirs) = found.get(key).map(|lane| follow(&moved, *lane)) else {
+            return Err(LedgerError::Unavailable("a name was forgotten in the moment in which it was learned".into()));
+        };
         let mut at = mine;
         if theirs != mine {
             // Locked out of the order of ids: a deadlock with one who does the same is rolled back, and tried again.
@@ -74,7 +76,7 @@ async fn insert_names(db: &mut PgConnection, learned: &[(OrderKey<'_>, i64, Opti
     sqlx::query(
         "INSERT INTO order_name (target, alias_type, id, lane)
          SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS k (target, alias_type, id, lane)
-         ORDER BY target, alias_type, id
+         ORDER BY target COLLATE \"C\", alias_type COLLATE \"C\", id COLLATE \"C\"
          ON CONFLICT DO NOTHING",
     )
     .bind(targets)

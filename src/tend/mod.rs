@@ -13,7 +13,7 @@ pub mod watch;
 use crate::backoff;
 use crate::config::ReadFirst;
 use crate::dispatch::{lock, target::Target};
-use crate::ledger::retention::Retention;
+use crate::ledger::retention::{Retention, Step};
 use crate::ledger::{Ledger, LedgerError, Totals};
 use crate::ops::lifecycle::Health;
 use crate::ops::metrics;
@@ -125,12 +125,11 @@ pub async fn retention(mut retention: Retention, health: Health, stop: Cancellat
     while sleep(pause, &stop).await {
         pulse.tick();
         let step = retention.step().await;
-        metrics::RETENTION_BEHIND.set(&[], f64::from(u8::from(!matches!(step, Ok(0)))));
+        metrics::RETENTION_BEHIND.set(&[], f64::from(u8::from(!matches!(step, Ok(Step { is_more: false, .. })))));
         pause = match step {
-            Ok(0) => RETENTION,
-            Ok(rows) => {
-                metrics::RETENTION_ROWS.add(&[], rows);
-                Duration::from_millis(50)
+            Ok(Step { gone, is_more }) => {
+                metrics::RETENTION_ROWS.add(&[], gone);
+                if is_more { Duration::from_millis(50) } else { RETENTION }
             }
             Err(error) => {
                 tracing::warn!(%error, "retention could not take its step");

@@ -6,7 +6,10 @@ use crate::support::events::{Event, Kind};
 use crate::support::postgres::{Database, fresh_database};
 use crate::support::{PATIENCE, wait_until};
 use bwp_simulator::Options;
+use bwp_sync::event::{Alias, AliasKind, AliasRow, Reference};
 use bwp_sync::ledger::Ledger;
+use bwp_sync::ledger::acts::By;
+use bwp_sync::ledger::aliases::{Effect, Importing};
 use bwp_sync::ledger::retention::{Keep, Retention};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Executor, PgPool};
@@ -86,7 +89,7 @@ impl Year {
     /// What the daemon does, until there is nothing left to forget. Gives how many steps it took.
     async fn forget(&self, keep: &Keep) -> usize {
         let (mut steps, mut retention) = (0, Retention::new(self.ledger.clone(), *keep));
-        while retention.step().await.unwrap() > 0 {
+        while retention.step().await.unwrap().is_more {
             steps += 1;
             assert!(steps < 1000, "retention does not come to an end");
         }
@@ -106,7 +109,7 @@ impl Year {
 
 #[tokio::test]
 async fn of_a_year_the_kept_days_are_left() {
-    const DAYS: i64 = 420;
+    const DAYS: i64 = 450;
     let year = Year::of(DAYS).await;
     run(&year.pool, DAYS, &TROUBLE).await;
     let began = Instant::now();
@@ -124,9 +127,9 @@ async fn of_a_year_the_kept_days_are_left() {
         ("alias_change", 90 * one_in_ten),
         ("act", 400 * one_in_ten),
         ("entity", 400 * EVENTS),
-        ("lane", 401 * EVENTS),
-        ("order_name", 401 * EVENTS),
-        ("name", 401 * EVENTS),
+        ("lane", 431 * EVENTS),
+        ("order_name", 431 * EVENTS),
+        ("name", 431 * EVENTS),
     ];
     let mut found = BTreeMap::new();
     for (table, _) in left {
@@ -148,7 +151,7 @@ async fn days_go_as_tables_and_some_at_a_time() {
     let mut left = vec![year.days("history").await];
     let short = Keep { history: DAY, ..KEEP };
     let mut retention = Retention::new(year.ledger.clone(), short);
-    while retention.step().await.unwrap() > 0 {
+    while retention.step().await.unwrap().is_more {
         left.push(year.days("history").await);
     }
     assert_eq!((left[0], *left.last().unwrap()), (365, 2));
@@ -179,7 +182,7 @@ async fn what_nobody_was_told_of_is_kept() {
 /// An order whose lane is old is kept as long as anything needs it. Each of the first lanes has something else.
 #[tokio::test]
 async fn an_old_order_is_kept_while_anything_needs_it() {
-    let year = Year::of(420).await;
+    let year = Year::of(450).await;
     let needs = [
         "UPDATE lane SET next_at = now() WHERE id = 1",
         "UPDATE lane SET is_leased = true WHERE id = 2",
@@ -187,33 +190,31 @@ async fn an_old_order_is_kept_while_anything_needs_it() {
         "INSERT INTO work (lane, no, hash, kind, topic, partition, \"offset\", value) VALUES (4, 4, md5('w')::uuid, 0, 'oms.returns', 0, 4, '{}')",
         "INSERT INTO waking (lane, target, is_due) VALUES (5, 'default', false)",
         "UPDATE entity SET changed_at = now() - interval '399 days' WHERE lane = 6",
-        "UPDATE order_name SET said_at = now() - interval '399 days' WHERE lane = 7",
-        "UPDATE name SET said_at = now() - interval '399 days' WHERE lane = 8",
-        "UPDATE lane SET used_on = current_date - 89 WHERE id = 9",
-        "UPDATE lane SET merged_into = 9 WHERE id = 10",
+        "UPDATE lane SET used_on = current_date - 430 WHERE id = 7",
+        "UPDATE lane SET merged_into = 7 WHERE id = 8",
         // It goes after the one that it became.
-        "UPDATE lane SET merged_into = 11 WHERE id = 12",
+        "UPDATE lane SET merged_into = 9 WHERE id = 10",
     ];
-    run(&year.pool, 420, &needs).await;
+    run(&year.pool, 450, &needs).await;
     let mut holder = year.pool.begin().await.unwrap();
-    holder.execute("SELECT id FROM lane WHERE id = 13 FOR UPDATE").await.unwrap();
+    holder.execute("SELECT id FROM lane WHERE id = 11 FOR UPDATE").await.unwrap();
     year.forget(&KEEP).await;
     let kept = async || -> Vec<i64> {
         let sql = "SELECT l.id FROM lane l JOIN order_name o ON o.lane = l.id JOIN name n ON n.lane = l.id WHERE l.id <= 1900 ORDER BY 1";
         sqlx::query_scalar(sql).fetch_all(&year.pool).await.unwrap()
     };
-    assert_eq!(kept().await, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 13], "the last has been locked by somebody");
+    assert_eq!(kept().await, [1, 2, 3, 4, 5, 6, 7, 8, 11], "the last has been locked by somebody");
     holder.rollback().await.unwrap();
     let done = [
         "UPDATE lane SET next_at = NULL, is_leased = false, parked_until = NULL",
         "DELETE FROM work",
         "DELETE FROM waking",
         "DELETE FROM entity WHERE lane = 6",
-        "UPDATE order_name SET said_at = now() - interval '401 days' WHERE lane = 7",
-        "UPDATE name SET said_at = now() - interval '401 days' WHERE lane = 8",
-        "UPDATE lane SET used_on = current_date - 91 WHERE id = 9",
+        "UPDATE lane SET used_on = current_date - 431 WHERE id = 7",
     ];
-    run(&year.pool, 420, &done).await;
+    run(&year.pool, 450, &done).await;
+    year.forget(&KEEP).await;
+    assert_eq!(kept().await, [8], "the one that it became has just gone");
     year.forget(&KEEP).await;
     assert_eq!(kept().await, [0; 0]);
 }
@@ -229,11 +230,7 @@ async fn an_order_that_is_forgotten_while_something_comes_for_it_is_made_anew() 
     let mut forgotten = 0;
     // Nobody takes anything up: each event stays where it was put.
     for round in 0..ROUNDS {
-        pool.execute("UPDATE lane SET made_on = current_date - 401, used_on = current_date - 401").await.unwrap();
-        for table in ["name", "order_name"] {
-            let sql = format!("UPDATE {table} SET said_at = now() - interval '401 days' WHERE said_at IS NOT NULL");
-            pool.execute(AssertSqlSafe(sql)).await.unwrap();
-        }
+        pool.execute("UPDATE lane SET made_on = current_date - 431, used_on = current_date - 431").await.unwrap();
         pool.execute("DELETE FROM entity").await.unwrap();
         let mut retention = Retention::new(shop.ledger.clone(), KEEP);
         let came: Vec<Event> = (0..ORDERS).map(|n| came(n, round)).collect();
@@ -243,7 +240,7 @@ async fn an_order_that_is_forgotten_while_something_comes_for_it_is_made_anew() 
             }
         };
         let ((), gone) = tokio::join!(intake, retention.step());
-        forgotten += gone.unwrap();
+        forgotten += gone.unwrap().gone;
         let whole = "SELECT count(DISTINCT n.id) FROM order_name n JOIN lane l ON l.id = n.lane
             WHERE EXISTS (SELECT 1 FROM work w WHERE w.lane = l.id AND l.next_at <= now())
                OR EXISTS (SELECT 1 FROM name a WHERE a.lane = l.id AND a.id = $1)";
@@ -254,6 +251,33 @@ async fn an_order_that_is_forgotten_while_something_comes_for_it_is_made_anew() 
     }
     println!("{forgotten} of {} were forgotten", (ROUNDS - 1) * ORDERS);
     assert!(forgotten > 0);
+}
+
+/// An import of what is known, and a row of the topic that changes nothing, keep an order and its names.
+#[tokio::test]
+async fn what_is_said_again_is_a_use() {
+    let shop = Shop::open(Options::default(), &[]).await;
+    let pool = shop.database.pool().await;
+    let mut retention = Retention::new(shop.ledger.clone(), KEEP);
+    let alias = Alias { alias_type: "SKU".into(), id: "N-0".into() };
+    let order = Some(Reference::Id("1".into()));
+    let row = AliasRow { kind: AliasKind::LineItem, alias, bwp_id: Some("line-1".into()), version: None, order };
+    assert_eq!(shop.take(&[came(1, 0)]).await.new, 1);
+    for said_by_import in [true, false] {
+        pool.execute("UPDATE lane SET made_on = current_date - 431, used_on = current_date - 431").await.unwrap();
+        if said_by_import {
+            let by = Some(By { who: "test".into(), reason: None });
+            let types = shop.targets()["default"].clone();
+            let importing = Importing { target: "default".into(), types, by, from: "test".into() };
+            let mut import = shop.ledger.import(importing).await.unwrap();
+            assert_ne!(import.take(std::slice::from_ref(&row)).await.unwrap(), [Effect::New]);
+        } else {
+            assert_eq!(shop.take(&[came(1, 0).with("id", "again")]).await.new, 1);
+        }
+        assert_eq!(retention.step().await.unwrap().gone, 0, "said by an import: {said_by_import}");
+    }
+    pool.execute("UPDATE lane SET made_on = current_date - 431, used_on = current_date - 431").await.unwrap();
+    assert_eq!(retention.step().await.unwrap().gone, 1);
 }
 
 /// For every other order an event that is due, for the others a name.

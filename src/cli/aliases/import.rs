@@ -9,7 +9,6 @@ use tokio::sync::mpsc;
 use super::report::Report;
 use super::rows::{self, Line};
 use super::{Format, ImportArgs};
-use crate::cli::acting::user;
 use crate::cli::{Exit, Output, print};
 use crate::config::Settings;
 use crate::ledger::aliases::Importing;
@@ -22,15 +21,8 @@ const BATCH: usize = 10_000;
 /// Imports the file.
 pub async fn run(ledger: &Ledger, settings: &Settings, args: &ImportArgs, output: Output) -> Exit {
     let types = settings.targets.get(&args.target).map(|target| AliasTypes::from(&target.alias_types)).unwrap_or_default();
-    let importing = Importing {
-        target: args.target.clone(),
-        types,
-        is_dry: args.dry_run,
-        who: args.who.clone().unwrap_or_else(user),
-        from: args.file.display().to_string(),
-        reason: args.reason.clone(),
-    };
-    let mut report = Report::new(args.dry_run);
+    let importing = Importing { target: args.target.clone(), types, by: args.acting.by(), from: args.file.display().to_string() };
+    let mut report = Report::new(args.acting.dry_run);
     let ended = import(ledger, importing, args, &mut report).await;
     let printed = print(&match output {
         Output::Table => report.table(),

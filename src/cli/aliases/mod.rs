@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::acting::Acting;
 use super::run::{failed, within_runtime};
 use super::{Exit, Global};
 use crate::config::{ConfigErrors, Purpose, Settings};
@@ -35,7 +36,8 @@ pub enum AliasesCommand {
     /// Loads rows from a file and wakes the events that wait for them.
     ///
     /// Rows may come in any order; the newest row of a name wins, and what Buy with Prime itself answered wins over any. A row without
-    /// version ranks below any row of the alias topic. Nothing of a wrong line is taken, and where there is one, the exit code is 1.
+    /// version ranks below any row of the alias topic. Nothing of a wrong line is taken, and where there is one, the exit code is 1. A dry
+    /// run says what would become of each row, in batches of 10000, each as if it came alone.
     #[command(
         after_help = "Examples:\n  bwp-sync aliases import shop.jsonl --dry-run\n  bwp-sync aliases import shop.csv --reason 'first load'\n  zcat shop.jsonl.gz | bwp-sync aliases import - --target de"
     )]
@@ -76,15 +78,9 @@ pub struct ImportArgs {
     /// The form of the file; without it, CSV where its name ends with `.csv`, else JSON Lines.
     #[arg(long, value_enum)]
     pub format: Option<Format>,
-    /// Says what would become of each row, and keeps nothing. Rows are looked at in batches of 10000, each as if it came alone.
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Who does it, for the record; without it, user@host.
-    #[arg(long, value_name = "WHO")]
-    pub who: Option<String>,
-    /// Why, for the record.
-    #[arg(long, value_name = "TEXT")]
-    pub reason: Option<String>,
+    /// Who does it, why, and whether it is meant.
+    #[command(flatten)]
+    pub acting: Acting,
     /// The file, `-` for standard input: JSON Lines of `oms.alias.v1` data, or CSV with the columns
     /// kind,alias_type,alias_id,bwp_id,order_alias_type,order_alias_id. In CSV an empty bwp_id removes the row, and an order_alias_id
     /// without order_alias_type is Buy with Prime's own id.

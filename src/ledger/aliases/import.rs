@@ -1,8 +1,10 @@
 //! Rows from a file, batch by batch: each batch is one transaction that locks as intake does.
 
+use super::super::acts::By;
 use super::super::alias_rows::{Effect, Said, apply_aliases};
 use super::super::codec::json_text;
 use super::super::naming::{OrderKey, find_names};
+use super::super::retention::touch;
 use super::super::waking::wake_named;
 use super::super::{Ledger, LedgerError, Targets};
 use super::fresh::Fresh;
@@ -27,14 +29,10 @@ pub struct Importing {
     pub target: String,
     /// The alias types of the target.
     pub types: AliasTypes,
-    /// Nothing is kept: each batch is rolled back.
-    pub is_dry: bool,
-    /// Who imports.
-    pub who: String,
+    /// Who imports, and why; without anybody nothing is kept, and each batch is rolled back.
+    pub by: Option<By>,
     /// What is imported, for the record of acts.
     pub from: String,
-    /// Why.
-    pub reason: Option<String>,
 }
 
 /// An import that is under way.
@@ -90,13 +88,13 @@ impl Import {
         // A batch is many rows; those who wait for its locks have their own limit.
         sqlx::query("SET LOCAL statement_timeout = '120s'").execute(&mut *transaction).await?;
         let Some(effects) = self.take_in(&mut transaction, rows).await? else { return Ok(None) };
-        if self.importing.is_dry {
+        let Some(by) = &self.importing.by else {
             transaction.rollback().await?;
             return Ok(Some(effects));
-        }
+        };
         let mut counts = self.counts.clone();
         effects.iter().for_each(|effect| *counts.entry(word(effect)).or_default() += 1);
-        let act = self.record(&mut transaction, &counts).await?;
+        let act = self.record(&mut transaction, by, &counts).await?;
         transaction.commit().await?;
         (self.act, self.counts) = (act, counts);
         Ok(Some(effects))
@@ -120,6 +118,9 @@ impl Import {
         leave_known(db, &said, &names, &mut effects).await?;
         let rest: Vec<Said> = said.into_iter().zip(&effects).filter(|(_, done)| done.is_none()).map(|(said, _)| said).collect();
         let Some(of_rest) = self.change(db, &rest).await? else { return Ok(None) };
+        if !touch(db, &names.values().map(|leads| leads.lane).collect()).await? {
+            return Ok(None);
+        }
         let mut of_rest = of_rest.into_iter();
         Ok(Some(effects.into_iter().filter_map(|effect| effect.or_else(|| of_rest.next())).collect()))
     }
@@ -137,7 +138,12 @@ impl Import {
     }
 
     /// Writes down who changed what: once for the whole import, with the counts so far.
-    async fn record(&self, db: &mut PgConnection, counts: &BTreeMap<&'static str, u64>) -> Result<Option<i64>, LedgerError> {
+    async fn record(
+        &self,
+        db: &mut PgConnection,
+        by: &By,
+        counts: &BTreeMap<&'static str, u64>,
+    ) -> Result<Option<i64>, LedgerError> {
         if counts.keys().all(|word| ["same", "outranked"].contains(word)) {
             return Ok(None);
         }
@@ -158,9 +164,9 @@ impl Import {
                 sqlx::query_scalar(
                     "INSERT INTO act (who, what, subject, reason) VALUES ($1, 'aliases import', $2::jsonb, $3) RETURNING id",
                 )
-                .bind(&self.importing.who)
+                .bind(&by.who)
                 .bind(json_text(&subject))
-                .bind(&self.importing.reason)
+                .bind(&by.reason)
                 .fetch_one(db)
                 .await?
             }

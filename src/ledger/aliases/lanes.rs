@@ -21,7 +21,8 @@ enum Place {
     New(usize),
 }
 
-/// The lanes of some orders and of all that rows name, made where there are none, and locked. None where one was merged away meanwhile.
+/// The lanes of some orders and of all that rows name, made where there are none, and locked. None where one was merged away or
+/// forgotten meanwhile.
 pub(in crate::ledger) async fn lanes_of<'a>(
     db: &mut PgConnection,
     orders: impl Iterator<Item = OrderKey<'a>>,
@@ -39,6 +40,10 @@ pub(in crate::ledger) async fn lanes_of<'a>(
         let plan = Plan::of(&keys, groups, &lanes, &bare);
         adopted.clone_from(&plan.adopted);
         lanes.extend(plan.write(db).await?);
+    }
+    // A name that was there may have been forgotten since.
+    if lanes.len() < keys.len() {
+        return Ok(None);
     }
     fail_point!("intake-named");
     let wanted: BTreeSet<i64> = lanes.values().copied().collect();
@@ -158,7 +163,7 @@ impl<'a> Plan<'a> {
         sqlx::query(
             "INSERT INTO order_name (target, alias_type, id, lane)
              SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS k (target, alias_type, id, lane)
-             ORDER BY target, alias_type, id
+             ORDER BY target COLLATE \"C\", alias_type COLLATE \"C\", id COLLATE \"C\"
              ON CONFLICT DO NOTHING",
         )
         .bind(targets)

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `import` | rows from a file, batch by batch, under the same locks as intake |
 //! | `lanes` | lanes for the orders of a batch, many at a time |
-//! | `fresh`, `known` | rows of orders of which nobody has heard, copied in; rows that are there already, left alone |
+//! | `fresh`, `known` | rows of orders of which nobody has heard, put in as they are; rows that are there already, left alone |
 //! | `export` | all rows of a target, as a stream |
 //! | `get`, `changes` | single rows, with what they replaced; all that was replaced in an order |
 //! | `waiting` | what is waited for, in numbers |

@@ -2,6 +2,9 @@
 
 mod orders;
 
+pub(super) use orders::touch;
+
+use super::connect::in_time;
 use super::{Ledger, LedgerError};
 use std::time::Duration;
 
@@ -19,6 +22,15 @@ pub struct Keep {
     pub known_state: Duration,
 }
 
+/// What became of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// Rows, orders and whole days that went.
+    pub gone: u64,
+    /// Whether more may be left.
+    pub is_more: bool,
+}
+
 /// Forgets what is old, step by step.
 #[derive(Debug)]
 pub struct Retention {
@@ -34,26 +46,29 @@ impl Retention {
         Retention { ledger, keep, after: 0 }
     }
 
-    /// Takes one step. Gives how many rows, orders and whole days went; more may be left where it is not zero.
+    /// Takes one step.
     ///
     /// # Errors
     /// Where Postgres is away.
-    pub async fn step(&mut self) -> Result<u64, LedgerError> {
+    pub async fn step(&mut self) -> Result<Step, LedgerError> {
         let rows = self.ledger.forget_rows(&self.keep).await?;
         // After the things that keep them.
-        let (orders, after) = orders::forget_orders(&self.ledger, self.after, &self.keep).await?;
+        let (orders, after) = in_time(orders::forget_orders(&self.ledger, self.after, &self.keep)).await?;
         self.after = after;
-        Ok(rows + orders)
+        let gone = rows + orders;
+        Ok(Step { gone, is_more: gone > 0 || after > 0 })
     }
 }
 
 impl Ledger {
     async fn forget_rows(&self, keep: &Keep) -> Result<u64, LedgerError> {
         // Whole days of settled events and of calls; the first days of a ledger, row by row.
-        let dropped: i32 = sqlx::query_scalar("SELECT keep_history(7, make_interval(secs => $1))")
-            .bind(keep.history.as_secs_f64())
-            .fetch_one(&self.pool)
-            .await?;
+        let dropped: i32 = in_time(async {
+            let dropped =
+                sqlx::query_scalar("SELECT keep_history(7, make_interval(secs => $1))").bind(keep.history.as_secs_f64());
+            Ok(dropped.fetch_one(&self.pool).await?)
+        })
+        .await?;
         let mut gone = u64::try_from(dropped).unwrap_or(0);
         // `OFFSET 0` has the work of each old thing looked up, and not all work walked through.
         // By place, so that a step costs what it deletes and not a walk through the table. A row that was written again meanwhile is
@@ -96,7 +111,8 @@ impl Ledger {
                 keep.known_state,
             ),
         ] {
-            gone += sqlx::query(statement).bind(age.as_secs_f64()).bind(STEP).execute(&self.pool).await?.rows_affected();
+            let deleted = sqlx::query(statement).bind(age.as_secs_f64()).bind(STEP).execute(&self.pool);
+            gone += in_time(async { Ok(deleted.await?.rows_affected()) }).await?;
         }
         Ok(gone)
     }
