@@ -273,11 +273,11 @@ async fn show(ledger: &Ledger, name: &[String], raw: bool, output: Output) -> Re
 
 fn shown_record(record: &Original, raw: bool) -> Value {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let shown = |value: &[u8]| if raw { text(value).into() } else { without_anything_personal(&text(value).into()) };
+    let shown = |value: &[u8]| if raw { text(value).into() } else { json!(without_anything_personal(&text(value).into())) };
     let headers = record.headers.iter().map(|(name, value)| json!([name, value.as_deref().map(shown)]));
     let value = match serde_json::from_slice::<Value>(&record.value) {
         _ if raw => text(&record.value).into(),
-        Ok(value) => without_anything_personal(&value),
+        Ok(value) => json!(without_anything_personal(&value)),
         Err(_) => format!("{} bytes that are no JSON; --raw shows them", record.value.len()).into(),
     };
     json!({"key": record.key.as_deref().map(text), "headers": headers.collect::<Vec<_>>(), "value": value})

@@ -19,6 +19,7 @@ use crate::prime::documents::Operation;
 use crate::prime::exchange::Exchange;
 use chrono::{DateTime, TimeDelta, Utc};
 use fail::fail_point;
+use serde_json::value::to_raw_value;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -137,7 +138,7 @@ fn attempt_row(
         at,
         operation: operation.name().to_owned(),
         events,
-        request: variables.map(without_payers),
+        request: variables.and_then(|variables| to_raw_value(&without_payers(variables)).ok()),
         verdict: judgement.verdict.name().to_owned(),
         http,
         // Of what went well there is nothing to say.

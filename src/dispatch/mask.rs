@@ -1,6 +1,7 @@
 //! Buy with Prime's words may quote what it was sent. Personal data never goes on from there. Pure.
 
 use crate::event::{Event, is_card_number, is_payer_member};
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 /// The shortest value that is looked for: anything shorter says nothing, and would mask half the sentence.
@@ -11,10 +12,6 @@ const LONG: usize = 8;
 
 /// What stands for what is not shown.
 const MASK: &str = "***";
-
-/// Parts of the names of members that hold personal data, also where they are misspelt or misplaced. `extensions` is the producer's own.
-const PERSONAL: [&str; 10] =
-    ["payer", "address", "contact", "email", "phone", "card", "customer", "buyer", "recipient", "extensions"];
 
 /// The values of payers, to be looked for in what somebody else says.
 #[derive(Debug, Default)]
@@ -92,37 +89,60 @@ fn without(text: &str, value: &str) -> String {
 }
 
 /// The same value, with every value of a payer masked, and whatever else seems to be personal by its name or by an `@`.
-pub fn without_payers(value: &Value) -> Value {
-    masked(value, false, &|text| text.contains('@'))
+pub fn without_payers(value: &Value) -> impl Serialize {
+    Masked { value, in_payer: false, is_private: |text| text.contains('@') }
 }
 
 /// The same, also without what may be the number of a card, for what nobody could read: anything may be anywhere in it.
-pub fn without_anything_personal(value: &Value) -> Value {
-    masked(value, false, &|text| text.contains('@') || is_card_number(text))
+pub fn without_anything_personal(value: &Value) -> impl Serialize {
+    Masked { value, in_payer: false, is_private: |text| text.contains('@') || is_card_number(text) }
 }
 
-fn masked(value: &Value, in_payer: bool, is_private: &dyn Fn(&str) -> bool) -> Value {
-    match value {
-        Value::Array(items) => items.iter().map(|item| masked(item, in_payer, is_private)).collect(),
-        Value::Object(members) => {
-            let masked = |(name, member): (&String, &Value)| {
+/// A value that is masked as it is written.
+#[derive(Clone, Copy)]
+struct Masked<'a> {
+    value: &'a Value,
+    in_payer: bool,
+    is_private: fn(&str) -> bool,
+}
+
+impl Serialize for Masked<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Masked { value, in_payer, is_private } = *self;
+        match value {
+            Value::Array(items) => serializer.collect_seq(items.iter().map(|value| Masked { value, ..*self })),
+            Value::Object(members) => serializer.collect_map(members.iter().map(|(name, value)| {
                 // Even a name may be personal, where it is none of those that Buy with Prime knows.
                 let shown = if in_payer && !is_payer_member(name) { MASK } else { name };
-                (shown.to_owned(), masked(member, in_payer || is_personal(name), is_private))
-            };
-            Value::Object(members.iter().map(masked).collect())
+                (shown, Masked { value, in_payer: in_payer || is_personal(name), ..*self })
+            })),
+            Value::Null => serializer.serialize_unit(),
+            Value::String(text) if is_private(text) => serializer.serialize_str(MASK),
+            Value::Number(number) if is_private(number.as_str()) => serializer.serialize_str(MASK),
+            _ if in_payer => serializer.serialize_str(MASK),
+            _ => value.serialize(serializer),
         }
-        Value::Null => Value::Null,
-        Value::String(text) if is_private(text) => MASK.into(),
-        Value::Number(number) if is_private(&number.to_string()) => MASK.into(),
-        _ if in_payer => MASK.into(),
-        _ => value.clone(),
+    }
+}
+
+/// Parts of the names of members that hold personal data, also where they are misspelt or misplaced, by their first letter.
+/// `extensions` is the producer's own.
+const fn personal(first: u8) -> &'static [&'static str] {
+    match first.to_ascii_lowercase() {
+        b'a' => &["address"],
+        b'b' => &["buyer"],
+        b'c' => &["contact", "card", "customer"],
+        b'e' => &["email", "extensions"],
+        b'p' => &["payer", "phone"],
+        b'r' => &["recipient"],
+        _ => &[],
     }
 }
 
 fn is_personal(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    PERSONAL.iter().any(|part| name.contains(part))
+    let name = name.as_bytes();
+    let begins = |rest: &[u8], part: &str| rest.get(..part.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(part.as_bytes()));
+    (0..name.len()).any(|at| personal(name[at]).iter().any(|part| begins(&name[at..], part)))
 }
 
 #[cfg(test)]
@@ -162,14 +182,14 @@ mod tests {
         let address = json!({"name": "***", "streetAddress": "***", "countryCode": "***"});
         let masked = json!({"id": "***", "billingAddress": address, "contact": {"contactNumber": "***"}});
         let kept = json!({"input": {"refunds": {"details": [{"paymentDetails": [{"id": "pt-1", "payer": masked}]}]}}});
-        assert_eq!(without_payers(&sent()), kept);
+        assert_eq!(json!(without_payers(&sent())), kept);
         let misplaced = json!({"order": {"id": "1001"}, "cardNumber": 4111, "note": "jane@example.com", "extensions": {"any": "thing"},
             "Payer": ["Jane"], "state": null});
         let kept = json!({"order": {"id": "1001"}, "cardNumber": "***", "note": "***", "extensions": {"***": "***"}, "Payer": ["***"],
             "state": null});
-        assert_eq!(without_payers(&misplaced), kept);
+        assert_eq!(json!(without_payers(&misplaced)), kept);
         let cards = json!({"type": "4111 1111 1111 1111", "id": 4111111111111111_u64, "order": "1001"});
-        assert_eq!(without_anything_personal(&cards), json!({"type": "***", "id": "***", "order": "1001"}));
-        assert_eq!(without_payers(&cards), cards);
+        assert_eq!(json!(without_anything_personal(&cards)), json!({"type": "***", "id": "***", "order": "1001"}));
+        assert_eq!(json!(without_payers(&cards)), cards);
     }
 }

@@ -81,7 +81,7 @@ impl Dispatcher {
         let pulse = health.register("dispatch");
         let slots = Arc::new(Semaphore::new(self.max_in_flight));
         let attempts = TaskTracker::new();
-        let (settler, settling) = Settler::start(self.clone(), attempts.clone(), stop.clone(), &health);
+        let (settler, settling) = Settler::start(self.clone(), stop.clone(), &health);
         let (mut failures, mut round) = (backoff::reconnect(), 0_usize);
         while !stop.is_cancelled() {
             pulse.tick();
@@ -174,12 +174,14 @@ impl Dispatcher {
     }
 }
 
-/// One turn of a held lane: the attempt, and what came of it to the settling loop, which may hold the lane for its next turn.
+/// The turns of a held lane: each is an attempt, and what came of it goes to the settling loop, which may hold the lane for its next.
 async fn work(dispatcher: Dispatcher, settler: Settler, claimed: Claimed, place: Place) {
-    fail_point!("attempt-admitted");
-    if let Some(ended) = attempt::attempt(&dispatcher, claimed, place).await {
+    let mut turn = Some((claimed, place));
+    while let Some((claimed, place)) = turn {
+        fail_point!("attempt-admitted");
+        let Some(ended) = attempt::attempt(&dispatcher, claimed, place).await else { return };
         fail_point!("settle-hands-over");
-        settler.hand_over(ended).await;
+        turn = settler.hand_over(ended).await;
         fail_point!("settle-handed-over");
     }
 }

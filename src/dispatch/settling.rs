@@ -2,7 +2,9 @@
 
 use super::Dispatcher;
 use super::attempt::Ended;
+use super::place::Place;
 use crate::backoff;
+use crate::ledger::Claimed;
 use crate::ledger::finals::FinalRow;
 use crate::ledger::settle::{Release, Settlement};
 use crate::ops::lifecycle::{Health, Pulse};
@@ -10,51 +12,62 @@ use crate::ops::{metrics, traces};
 use fail::fail_point;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 /// Settlements written by one transaction at the most.
 const MOST_AT_ONCE: usize = 256;
 
 /// The way into the settling loop.
 #[derive(Debug, Clone)]
-pub struct Settler(mpsc::Sender<Ended>);
+pub struct Settler(mpsc::Sender<HandedOver>);
+
+/// What came of an attempt, on its way into the loop.
+struct HandedOver {
+    settlement: Settlement,
+    onward: Option<Onward>,
+}
+
+/// The way back for a lane that may be held for its next turn, and the place for that.
+struct Onward {
+    place: Place,
+    back: oneshot::Sender<(Claimed, Place)>,
+}
 
 impl Settler {
-    /// Starts the loop; it ends when the last way in is gone and everything is written. Lanes that go on are worked on among
-    /// `attempts`, until told to stop.
-    pub fn start(
-        dispatcher: Dispatcher,
-        attempts: TaskTracker,
-        stop: CancellationToken,
-        health: &Health,
-    ) -> (Settler, JoinHandle<()>) {
+    /// Starts the loop; it ends when the last way in is gone and everything is written. Told to stop, it holds no lane any more.
+    pub fn start(dispatcher: Dispatcher, stop: CancellationToken, health: &Health) -> (Settler, JoinHandle<()>) {
         let (sender, receiver) = mpsc::channel(MOST_AT_ONCE);
-        let settling = Settling { dispatcher, attempts, stop, again: sender.downgrade(), pulse: health.register("settle") };
+        let settling = Settling { dispatcher, stop, pulse: health.register("settle") };
         (Settler(sender), tokio::spawn(settling.run(receiver)))
     }
 
-    /// Hands over what came of an attempt; waits where the loop is behind.
-    pub async fn hand_over(&self, ended: Ended) {
-        if self.0.send(ended).await.is_err() {
+    /// Hands over what came of an attempt; waits where the loop is behind. Gives the lane and its place back once it is written, where
+    /// it is held for its next turn.
+    pub async fn hand_over(&self, ended: Ended) -> Option<(Claimed, Place)> {
+        let Ended { settlement, next } = ended;
+        let (onward, held) = match next.map(|place| (place, oneshot::channel())) {
+            Some((place, (back, held))) => (Some(Onward { place, back }), Some(held)),
+            None => (None, None),
+        };
+        if self.0.send(HandedOver { settlement, onward }).await.is_err() {
             tracing::error!("an attempt could not be settled: its lease will end, and the order will be read");
+            return None;
         }
+        held?.await.ok()
     }
 }
 
 /// The settling loop.
 struct Settling {
     dispatcher: Dispatcher,
-    attempts: TaskTracker,
     stop: CancellationToken,
-    again: mpsc::WeakSender<Ended>,
     pulse: Pulse,
 }
 
 impl Settling {
-    async fn run(self, mut receiver: mpsc::Receiver<Ended>) {
+    async fn run(self, mut receiver: mpsc::Receiver<HandedOver>) {
         let mut group = Vec::with_capacity(MOST_AT_ONCE);
         loop {
             tokio::select! {
@@ -71,13 +84,13 @@ impl Settling {
     }
 
     /// Writes a group, and goes on with those of its lanes that are held for their next turn.
-    async fn settle(&self, group: Vec<Ended>) {
-        // Told to stop, nothing new is taken; and without a way in nobody could settle it.
-        let settler = self.again.upgrade().filter(|_| !self.stop.is_cancelled()).map(Settler);
-        let (mut settlements, places): (Vec<_>, Vec<_>) = group
+    async fn settle(&self, group: Vec<HandedOver>) {
+        // Told to stop, nothing new is taken.
+        let is_stopped = self.stop.is_cancelled();
+        let (mut settlements, onward): (Vec<_>, Vec<_>) = group
             .into_iter()
-            .map(|ended| (ended.settlement, ended.next.filter(|_| settler.is_some())))
-            .map(|(settlement, place)| (Settlement { may_go_on: place.is_some(), ..settlement }, place))
+            .map(|handed| (handed.settlement, handed.onward.filter(|_| !is_stopped)))
+            .map(|(settlement, onward)| (Settlement { may_go_on: onward.is_some(), ..settlement }, onward))
             .unzip();
         metrics::BATCH_SIZE.record(&["settle"], settlements.len());
         let go_on = self.write(&mut settlements).await;
@@ -85,9 +98,10 @@ impl Settling {
         if settlements.iter().any(|settlement| settlement.release == Release::Now && !go_on.contains(&settlement.claimed.id)) {
             self.dispatcher.wake.notify_one();
         }
-        for (settlement, place) in settlements.into_iter().zip(places) {
-            if let (Some(settler), Some(place), true) = (&settler, place, go_on.contains(&settlement.claimed.id)) {
-                self.attempts.spawn(super::work(self.dispatcher.clone(), settler.clone(), settlement.claimed, place));
+        for (settlement, onward) in settlements.into_iter().zip(onward) {
+            if let Some(Onward { place, back }) = onward.filter(|_| go_on.contains(&settlement.claimed.id)) {
+                // Whoever handed it over waits for it.
+                drop(back.send((settlement.claimed, place)));
             }
         }
     }

@@ -1,14 +1,14 @@
 //! Every call, kept to explain an order: written with what came of it, in the same transaction.
 
 use super::LedgerError;
-use super::codec::json_text;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use serde_json::value::RawValue;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
 /// One call. Payers are masked in it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AttemptRow {
     /// When it began.
@@ -19,7 +19,7 @@ pub struct AttemptRow {
     #[serde(skip)]
     pub events: Vec<i64>,
     /// Its variables.
-    pub request: Option<serde_json::Value>,
+    pub request: Option<Box<RawValue>>,
     /// How it was judged.
     pub verdict: String,
     /// The HTTP status; none where no answer came.
@@ -56,14 +56,14 @@ pub(super) async fn write_attempts<'a>(
     )
     .bind(rows.iter().map(|row| row.0).collect::<Vec<_>>())
     .bind(rows.iter().map(|row| row.1.at).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.1.operation.clone()).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.1.operation.as_str()).collect::<Vec<_>>())
     .bind(rows.iter().map(|row| events(row.1)).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.1.request.as_ref().map(json_text)).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.1.verdict.clone()).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.1.request.as_deref().map(RawValue::get)).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.1.verdict.as_str()).collect::<Vec<_>>())
     .bind(rows.iter().map(|row| row.1.http.and_then(|http| i16::try_from(http).ok())).collect::<Vec<_>>())
     .bind(rows.iter().map(|row| row.1.code.as_ref().map(|text| text.replace('\0', "\u{fffd}"))).collect::<Vec<_>>())
     .bind(rows.iter().map(|row| row.1.message.as_ref().map(|text| text.replace('\0', "\u{fffd}"))).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.1.request_id.clone()).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.1.request_id.as_deref()).collect::<Vec<_>>())
     .bind(rows.iter().map(|row| row.1.took_ms).collect::<Vec<_>>())
     .execute(db)
     .await?;
@@ -97,7 +97,7 @@ fn attempt(row: &PgRow) -> Result<AttemptRow, LedgerError> {
         at: row.try_get("at")?,
         operation: row.try_get("operation")?,
         events: row.try_get("events")?,
-        request: request.map(|text| serde_json::from_str(&text)).transpose()?,
+        request: request.map(RawValue::from_string).transpose()?,
         verdict: row.try_get("verdict")?,
         http: http.and_then(|http| u16::try_from(http).ok()),
         code: row.try_get("code")?,

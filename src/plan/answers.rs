@@ -71,7 +71,7 @@ impl Lane {
                 self.count(&parts, &[]);
                 for part in &parts {
                     let create = matches!(&part.effect, Effect::Return(effect) if effect.create);
-                    let subject = self.canonical(&part.subject);
+                    let subject = self.canonical(&part.subject).into_owned();
                     let (events, effect) = (part.events.clone(), Some(part.effect.clone()));
                     self.thing(subject).check = Some(Check { reason: reason.clone(), create, events, effect });
                 }
@@ -100,7 +100,7 @@ impl Lane {
 
     fn hold_back(&mut self, parts: &[Part], postponed: &Postponed, now: DateTime<Utc>, due: impl Fn(u32) -> DateTime<Utc>) {
         for part in parts {
-            let subject = self.canonical(&part.subject);
+            let subject = self.canonical(&part.subject).into_owned();
             let pace = &mut self.thing(subject).pace;
             pace.attempts = pace.attempts.saturating_add(1);
             pace.first_failure.get_or_insert(postponed.charged);
@@ -209,7 +209,7 @@ impl Lane {
 
     /// What of a part is so already: only the rest is sent.
     fn apply_so_far(&mut self, part: &Part, view: &OrderView, now: DateTime<Utc>) {
-        let subject = self.canonical(&part.subject);
+        let subject = self.canonical(&part.subject).into_owned();
         let paid = self.paid(part, view);
         if let Known::Refund { held, .. } = &mut self.thing(subject.clone()).known {
             held.payments.extend(paid);
@@ -234,7 +234,7 @@ impl Lane {
     }
 
     fn go_alone(&mut self, part: &Part, joined: bool) {
-        let subject = self.canonical(&part.subject);
+        let subject = self.canonical(&part.subject).into_owned();
         self.thing(subject).pace.solo |= joined;
     }
 
@@ -279,7 +279,7 @@ impl Lane {
     }
 
     fn apply(&mut self, part: &Part, now: DateTime<Utc>) {
-        let subject = self.canonical(&part.subject);
+        let subject = self.canonical(&part.subject).into_owned();
         self.thing(subject.clone()).pace = Default::default();
         for (kind, alias, id) in part.effect.apply(&subject, &mut self.things, now) {
             self.names.learn(kind, alias, &id, now);
@@ -313,7 +313,7 @@ impl Lane {
     /// Whatever became of them: an id that shows later was sent by us.
     fn note_sent(&mut self, part: &Part) {
         let Effect::Refund(effect) = &part.effect else { return };
-        let subject = self.canonical(&part.subject);
+        let subject = self.canonical(&part.subject).into_owned();
         if let Known::Refund { held, .. } = &mut self.thing(subject).known {
             held.sent.extend(effect.payments.keys().cloned());
         }
@@ -322,7 +322,7 @@ impl Lane {
     /// Payments of which nobody can tell whether they were taken in: only the same event, retried, sends them again.
     pub(super) fn doubt(&mut self, part: &Part) {
         let Effect::Refund(effect) = &part.effect else { return };
-        let subject = self.canonical(&part.subject);
+        let subject = self.canonical(&part.subject).into_owned();
         if let Known::Refund { held, .. } = &mut self.thing(subject).known {
             held.sent.extend(effect.payments.keys().cloned());
             held.doubtful.extend(effect.payments.keys().map(|id| (id.clone(), part.events.clone())));
@@ -330,7 +330,7 @@ impl Lane {
     }
 
     fn bury_part(&mut self, part: &Part, reason: &Reason) {
-        let subject = self.canonical(&part.subject);
+        let subject = self.canonical(&part.subject).into_owned();
         for no in &part.events {
             if let Some(live) = self.events.get_mut(no) {
                 live.progress.refused.push((subject.clone(), reason.clone()));
@@ -343,7 +343,7 @@ impl Lane {
         for question in &mut questions {
             // The read may have told the name under which the thing is kept from now on.
             if let Question::State(subject) = question {
-                *subject = self.canonical(subject);
+                *subject = self.canonical(subject).into_owned();
             }
         }
         let names = &self.names;

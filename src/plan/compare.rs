@@ -60,7 +60,7 @@ impl Lane {
                     {
                         beside.before.insert(id.clone());
                     }
-                    (_, Thing { known: Known::Shipment { held, .. }, .. }) if *other != subject && is_twin(held, effect) => {
+                    (_, Thing { known: Known::Shipment { held, .. }, .. }) if *other != *subject && is_twin(held, effect) => {
                         beside.twins += 1;
                     }
                     _ => {}

@@ -1,12 +1,13 @@
 //! Which entries go into the next mutation, and what its variables look like.
 
+use super::json;
 use super::lane::{Draft, Lane, Part};
 use super::rank::EventNo;
 use super::step::{Coalesce, Entry, Mutation, Plan, Rules};
 use super::subject::Subject;
 use super::survey::{Found, Survey};
 use chrono::{DateTime, Utc};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
 /// The most entries of one mutation, and the most bytes of them together: Buy with Prime states no limit of its lists, so these are
@@ -23,8 +24,26 @@ struct Ready<'a> {
     solo: bool,
 }
 
-/// The next mutation of a lane, if anything is due.
-pub fn next(lane: &Lane, survey: &Survey, rules: &Rules, now: DateTime<Utc>) -> Option<Draft> {
+/// The next mutation of a lane, if anything is due: made of what the survey has found, which is taken out of it.
+pub fn next(lane: &Lane, survey: &mut Survey, rules: &Rules, now: DateTime<Utc>) -> Option<Draft> {
+    let (mutation, chosen) = chosen(lane, survey, rules, now)?;
+    let first = chosen.first().and_then(|(_, events)| lane.events.get(events.first()?));
+    let identifier = lane.order_identifier(first, &rules.alias_types);
+    let (mut input, mut parts) = (Map::new(), Vec::with_capacity(chosen.len()));
+    for (subject, events) in chosen {
+        if let Some(Plan::Send { entry, effect, .. }) = survey.take(&subject) {
+            join(&mut input, entry);
+            parts.push(Part { subject, events, effect });
+        }
+    }
+    let variables = json::object([("orderIdentifier", identifier), ("input", Value::Object(input))]);
+    Some(Draft { mutation, parts, variables })
+}
+
+/// The things that take part in the next mutation, each with the events that it is sent for.
+type Chosen = Vec<(Subject, BTreeSet<EventNo>)>;
+
+fn chosen(lane: &Lane, survey: &Survey, rules: &Rules, now: DateTime<Utc>) -> Option<(Mutation, Chosen)> {
     let ready = ready(lane, survey, now);
     let head = ready.first()?;
     let mutation = mutation_of(head.found)?;
@@ -39,26 +58,16 @@ pub fn next(lane: &Lane, survey: &Survey, rules: &Rules, now: DateTime<Utc>) -> 
             })
             .collect(),
     };
-    let chosen = fitting(chosen);
-    let first = head.senders.first().and_then(|no| lane.events.get(no));
-    let identifier = lane.order_identifier(first, &rules.alias_types);
-    let entries = chosen.iter().filter_map(|ready| match &ready.found.plan {
-        Plan::Send { entry, .. } => Some(entry),
-        _ => None,
-    });
-    let variables = json!({"orderIdentifier": identifier, "input": input(entries)});
-    let parts = chosen.iter().filter_map(|ready| match &ready.found.plan {
-        Plan::Send { effect, .. } => {
-            Some(Part { subject: ready.subject.clone(), events: ready.senders.clone(), effect: effect.clone() })
-        }
-        _ => None,
-    });
-    Some(Draft { mutation, parts: parts.collect(), variables })
+    let fitting = fitting(chosen).into_iter();
+    Some((mutation, fitting.map(|ready| (ready.subject.clone(), ready.senders.clone())).collect()))
 }
 
 /// The first of them that fit into one mutation together. Buy with Prime refuses a request that names one refund or one alias of
 /// refunds twice, and says nothing of a package that `updateOrder` names twice: the second of such waits for the next mutation.
 fn fitting<'a, 'b>(chosen: Vec<&'b Ready<'a>>) -> Vec<&'b Ready<'a>> {
+    if chosen.len() == 1 {
+        return chosen;
+    }
     let (mut fitting, mut bytes, mut named) = (Vec::new(), 0, BTreeSet::new());
     for ready in chosen {
         let Plan::Send { mutation, entry, .. } = &ready.found.plan else { continue };
@@ -120,25 +129,21 @@ fn ready<'a>(lane: &Lane, survey: &'a Survey, now: DateTime<Utc>) -> Vec<Ready<'
 fn place(lane: &Lane, ready: &Ready) -> Option<(EventNo, usize)> {
     let no = *ready.senders.first()?;
     let mut facets = lane.events.get(&no)?.facets.iter();
-    Some((no, facets.position(|(subject, _)| lane.canonical(subject) == *ready.subject).unwrap_or(usize::MAX)))
+    Some((no, facets.position(|(subject, _)| *lane.canonical(subject) == *ready.subject).unwrap_or(usize::MAX)))
 }
 
-/// Joins entries into the input of one mutation.
-fn input<'a>(entries: impl Iterator<Item = &'a Entry>) -> Value {
-    let mut input = Map::new();
-    for entry in entries {
-        match entry {
-            Entry::Order(fields) => input.extend(fields.clone()),
-            Entry::LineItem(item) => push(&mut input, &["lineItems"], item),
-            Entry::Return(item) => push(&mut input, &["returns", "details"], item),
-            Entry::Refund(item) => push(&mut input, &["refunds", "details"], item),
-            Entry::Package(item) => push(&mut input, &["packageInformation", "details"], item),
-        }
+/// Joins an entry into the input of a mutation.
+fn join(input: &mut Map<String, Value>, entry: Entry) {
+    match entry {
+        Entry::Order(fields) => input.extend(fields),
+        Entry::LineItem(item) => push(input, &["lineItems"], item),
+        Entry::Return(item) => push(input, &["returns", "details"], item),
+        Entry::Refund(item) => push(input, &["refunds", "details"], item),
+        Entry::Package(item) => push(input, &["packageInformation", "details"], item),
     }
-    Value::Object(input)
 }
 
-fn push(input: &mut Map<String, Value>, path: &[&str], item: &Value) {
+fn push(input: &mut Map<String, Value>, path: &[&str], item: Value) {
     let Some((last, parents)) = path.split_last() else { return };
     let mut at = input;
     for parent in parents {
@@ -147,6 +152,6 @@ fn push(input: &mut Map<String, Value>, path: &[&str], item: &Value) {
         at = next;
     }
     if let Value::Array(list) = at.entry((*last).to_owned()).or_insert_with(|| Value::Array(Vec::new())) {
-        list.push(item.clone());
+        list.push(item);
     }
 }

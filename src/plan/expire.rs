@@ -131,7 +131,7 @@ impl Lane {
             } else {
                 part.events.iter().for_each(|no| _ = ends.entry(*no).or_insert_with(|| reason.clone()));
             }
-            let subject = self.canonical(&part.subject);
+            let subject = self.canonical(&part.subject).into_owned();
             let thing = self.thing(subject);
             thing.pace = Default::default();
             thing.check = Some(Check { reason: reason.clone(), create: false, events: BTreeSet::new(), effect: None });

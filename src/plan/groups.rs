@@ -1,79 +1,71 @@
 //! The events of a lane in groups that have to be looked at together: those that speak of the same things. An order with a long
 //! backlog is looked at group by group, until there is enough to send.
 
-use super::facet::Facet;
 use super::lane::{Lane, Live};
 use super::rank::EventNo;
 use super::subject::{Name, Subject};
 use super::thing::{Known, Thing};
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 
-/// What one event says of the things that it still counts for.
-struct Word<'a> {
-    no: EventNo,
-    live: &'a Live,
-    facets: Vec<(Subject, &'a Facet)>,
+/// The numbers of events that share things, directly or through others, in the order of intake.
+pub type Group = Vec<EventNo>;
+
+/// The groups of these events of a lane, by their first events.
+pub fn groups(lane: &Lane, events: impl IntoIterator<Item = EventNo>) -> BTreeMap<EventNo, Group> {
+    let events: Vec<(EventNo, &Live)> = events.into_iter().filter_map(|no| Some((no, lane.events.get(&no)?))).collect();
+    let mut speakers: BTreeMap<Cow<Subject>, usize> = BTreeMap::new();
+    // The group of each event, as the place of an earlier event of it, or its own where it is the first.
+    let mut earlier: Vec<usize> = Vec::with_capacity(events.len());
+    for (at, (_, live)) in events.iter().enumerate() {
+        earlier.push(at);
+        for (subject, _) in lane.open_facets(live) {
+            let speaker = *speakers.entry(together(subject)).or_insert(at);
+            let (one, other) = (first(&earlier, speaker), first(&earlier, at));
+            earlier[one.max(other)] = one.min(other);
+        }
+    }
+    let mut groups: BTreeMap<EventNo, Group> = BTreeMap::new();
+    for (at, (no, _)) in events.iter().enumerate() {
+        groups.entry(events[first(&earlier, at)].0).or_default().push(*no);
+    }
+    groups
 }
 
-/// Events that share things, directly or through others, in the order of intake.
-pub struct Group<'a>(Vec<Word<'a>>);
-
-impl Group<'_> {
-    /// Its events.
-    pub fn events(&self) -> impl Iterator<Item = EventNo> {
-        self.0.iter().map(|word| word.no)
+fn first(earlier: &[usize], mut at: usize) -> usize {
+    while earlier[at] != at {
+        at = earlier[at];
     }
+    at
+}
 
-    /// What is wanted of each of its things.
-    pub fn wanted(&self, lane: &Lane) -> BTreeMap<Subject, Known> {
-        let mut wanted: BTreeMap<Subject, Known> = BTreeMap::new();
-        for Word { no, live, facets } in &self.0 {
-            for (subject, facet) in facets {
-                let known = wanted.entry(subject.clone()).or_insert_with_key(|subject| known(lane, subject));
-                known.overlay(facet, live.rank, (!live.is_ghost).then_some(*no));
+/// The thing under which others are looked at, too: parts of a split package are planned side by side, whatever their names.
+fn together(subject: Cow<Subject>) -> Cow<Subject> {
+    match &*subject {
+        Subject::Shipment(_) => Cow::Owned(Subject::Shipment(Name::Bwp(String::new()))),
+        _ => subject,
+    }
+}
+
+/// What is wanted of each thing that the events of a group speak of.
+pub fn wanted(lane: &Lane, group: &[EventNo]) -> BTreeMap<Subject, Known> {
+    let mut wanted: BTreeMap<Subject, Known> = BTreeMap::new();
+    for (no, live) in group.iter().filter_map(|no| lane.events.get_key_value(no)) {
+        for (subject, facet) in lane.open_facets(live) {
+            let holder = (!live.is_ghost).then_some(*no);
+            match wanted.get_mut(&*subject) {
+                Some(known) => known.overlay(facet, live.rank, holder),
+                None => {
+                    let mut known = known(lane, &subject);
+                    known.overlay(facet, live.rank, holder);
+                    wanted.insert(subject.into_owned(), known);
+                }
             }
         }
-        wanted
     }
+    wanted
 }
 
 fn known(lane: &Lane, subject: &Subject) -> Known {
     lane.things.get(subject).map_or_else(|| Thing::new(subject).known, |thing| thing.known.clone())
-}
-
-/// All groups of a lane, by their first events.
-pub fn groups(lane: &Lane) -> impl Iterator<Item = Group<'_>> {
-    let mut words: Vec<Option<Word>> = Vec::with_capacity(lane.events.len());
-    let mut speakers: BTreeMap<Subject, Vec<usize>> = BTreeMap::new();
-    for (at, (no, live)) in lane.events.iter().enumerate() {
-        let facets = lane.open_facets(live);
-        for (subject, _) in &facets {
-            speakers.entry(together(subject)).or_default().push(at);
-        }
-        words.push(Some(Word { no: *no, live, facets }));
-    }
-    let mut next = 0;
-    std::iter::from_fn(move || {
-        while words.get(next)?.is_none() {
-            next += 1;
-        }
-        let mut found: BTreeMap<usize, Word> = BTreeMap::new();
-        let mut open = BTreeSet::from([next]);
-        while let Some(at) = open.pop_first() {
-            let Some(word) = words.get_mut(at).and_then(Option::take) else { continue };
-            for (subject, _) in &word.facets {
-                open.extend(speakers.remove(&together(subject)).into_iter().flatten());
-            }
-            found.insert(at, word);
-        }
-        Some(Group(found.into_values().collect()))
-    })
-}
-
-/// The thing under which others are looked at, too: parts of a split package are planned side by side, whatever their names.
-fn together(subject: &Subject) -> Subject {
-    match subject {
-        Subject::Shipment(_) => Subject::Shipment(Name::Bwp(String::new())),
-        subject => subject.clone(),
-    }
 }

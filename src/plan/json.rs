@@ -3,14 +3,19 @@
 use crate::event::{Alias, Discount, Money, Payment};
 use serde_json::{Map, Value, json};
 
+/// An object of these members. They are moved into it; `json!` would copy each, and all within.
+pub fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
+    Value::Object(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+}
+
 /// `MoneyInput`, with exactly the decimal value.
 pub fn money(money: &Money) -> Value {
-    json!({"amount": money.to_number(), "currencyCode": money.currency().code()})
+    object([("amount", Value::Number(money.to_number())), ("currencyCode", json!(money.currency().code()))])
 }
 
 /// `AliasInput`
 pub fn alias(alias: &Alias) -> Value {
-    json!({"aliasType": alias.alias_type, "aliasId": alias.id})
+    object([("aliasType", json!(alias.alias_type)), ("aliasId", json!(alias.id))])
 }
 
 /// A list of `AliasInput`
@@ -24,12 +29,12 @@ pub fn discount(discount: &Discount) -> Value {
     if let Some(display) = &discount.display {
         summary.insert("displayString".to_owned(), json!(display));
     }
-    json!({"summary": summary})
+    object([("summary", Value::Object(summary))])
 }
 
 /// `TaxInput`
 pub fn taxes(amount: &Money) -> Value {
-    json!({"summary": {"collectableTaxAmount": money(amount)}})
+    object([("summary", object([("collectableTaxAmount", money(amount))]))])
 }
 
 /// `PaymentDetailsInput`
@@ -37,7 +42,7 @@ pub fn payment(payment: &Payment) -> Value {
     let mut entry = Map::new();
     entry.insert("id".to_owned(), json!(payment.id));
     entry.insert("amount".to_owned(), money(&payment.amount));
-    let method = json!({"displayString": payment.method.display, "type": payment.method.method_type});
+    let method = object([("displayString", json!(payment.method.display)), ("type", json!(payment.method.method_type))]);
     entry.insert("paymentMethod".to_owned(), method);
     if let Some(state) = payment.state {
         entry.insert("state".to_owned(), json!(state.as_str()));

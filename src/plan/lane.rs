@@ -2,6 +2,7 @@
 
 use super::effect::Effect;
 use super::facet::{Facet, facets};
+use super::json;
 use super::names::Names;
 use super::outcome::{Reason, Status};
 use super::rank::{EventNo, Rank};
@@ -12,6 +13,7 @@ use super::things::Things;
 use crate::event::{AliasKind, Event};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything that is known of one order: what the planner works on, and what the ledger loads and saves.
@@ -222,7 +224,7 @@ impl Lane {
         }
         let named = live.or_else(|| self.unsettled().next());
         match named.map(|live| types.name(AliasKind::Order, &live.event.data.order())) {
-            Some(Name::Alias(alias)) => serde_json::json!({"alias": super::json::alias(&alias)}),
+            Some(Name::Alias(alias)) => json::object([("alias", json::alias(&alias))]),
             Some(Name::Bwp(id)) => serde_json::json!({"orderId": id}),
             None => serde_json::Value::Null,
         }
@@ -239,13 +241,14 @@ impl Lane {
     }
 
     /// The one name under which a thing is kept: Buy with Prime's id as soon as the table knows it.
-    pub fn canonical(&self, subject: &Subject) -> Subject {
-        let Some(Name::Alias(alias)) = subject.name() else { return subject.clone() };
-        self.resolved(subject).unwrap_or_else(|| match self.things.contains_key(subject) {
-            true => subject.clone(),
+    pub fn canonical<'a>(&'a self, subject: &'a Subject) -> Cow<'a, Subject> {
+        let Some(Name::Alias(alias)) = subject.name() else { return Cow::Borrowed(subject) };
+        match self.resolved(subject) {
+            Some(resolved) => Cow::Owned(resolved),
+            None if self.things.contains_key(subject) => Cow::Borrowed(subject),
             // Buy with Prime has accepted the alias on another thing of the kind: then both names are one thing.
-            false => self.things.carrier(subject.kind(), alias).unwrap_or(subject).clone(),
-        })
+            None => Cow::Borrowed(self.things.carrier(subject.kind(), alias).unwrap_or(subject)),
+        }
     }
 
     fn resolved(&self, subject: &Subject) -> Option<Subject> {
@@ -271,7 +274,7 @@ impl Lane {
     /// The things that take part in a mutation that is in flight or unknown.
     pub fn subjects_in_intents(&self) -> BTreeSet<Subject> {
         let parts = self.memo.intents.iter().flat_map(|intent| &intent.parts);
-        parts.map(|part| self.canonical(&part.subject)).collect()
+        parts.map(|part| self.canonical(&part.subject).into_owned()).collect()
     }
 
     /// Takes over all of another lane that turned out to be the same order. What either had in flight is to be read.

@@ -36,7 +36,7 @@ pub fn plan_order(context: &Context, order_id: Option<&str>, wanted: &OrderWante
         effect.execution_state = Some(*state);
     }
     if let Some(price) = unheld(&wanted.total_price, &held.total_price) {
-        news.add(Member::TotalPrice, "totalPrice", json!({"value": json::money(price)}));
+        news.add(Member::TotalPrice, "totalPrice", json::object([("value", json::money(price))]));
         effect.total_price = Some(*price);
     }
     if let Some(taxes) = unheld(&wanted.taxes, &held.taxes) {
@@ -174,5 +174,5 @@ fn payments(wanted: &Option<Ranked<Vec<Payment>>>, held: &Sent) -> Option<(Value
     let new: Vec<&Payment> = all.filter(|payment| held.get(&payment.id) != Some(&PaymentHeld::from(*payment))).collect();
     let details: Vec<Value> = new.iter().map(|payment| json::payment(payment)).collect();
     let sent = new.iter().map(|payment| (payment.id.clone(), PaymentHeld::from(*payment))).collect();
-    (!details.is_empty()).then(|| (json!({"details": details}), sent))
+    (!details.is_empty()).then(|| (json::object([("details", Value::Array(details))]), sent))
 }

@@ -121,10 +121,11 @@ fn entry(news: News, state: RefundState, total: Money, held: &RefundHeld, bwp_id
     if !news.aliases.is_empty() {
         entry.insert("aliases".to_owned(), json::aliases(&news.aliases));
     }
-    entry.insert("refundTotal".to_owned(), json!({"totalAmount": json::money(&total)}));
+    entry.insert("refundTotal".to_owned(), json::object([("totalAmount", json::money(&total))]));
     entry.insert("state".to_owned(), json!(state.as_str()));
     if let Some(lines) = &news.lines {
-        entry.insert("refundFor".to_owned(), json!({"orderLineItems": lines.iter().map(refunded_line).collect::<Vec<_>>()}));
+        let lines = Value::Array(lines.iter().map(refunded_line).collect());
+        entry.insert("refundFor".to_owned(), json::object([("orderLineItems", lines)]));
     }
     if let Some(reason) = news.request_reason {
         entry.insert("refundRequestReason".to_owned(), json!(reason));

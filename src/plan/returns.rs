@@ -64,11 +64,13 @@ fn create(context: &Context, wanted: &ReturnWanted, state: ReturnState, aliases:
         Ok(lines) => lines,
         Err(plan) => return *plan,
     };
-    let items: Vec<Value> = lines
-        .iter()
-        .map(|(id, quantity)| json!({"returnFor": {"orderLineItemAmounts": [json::line_amount(id, quantity.unwrap_or(1))]}}))
-        .collect();
-    let entry = json!({"aliases": json::aliases(&aliases), "state": "CREATED", "returnLineItems": items});
+    let item = |(id, quantity): &(String, Option<u32>)| {
+        let amounts = Value::Array(vec![json::line_amount(id, quantity.unwrap_or(1))]);
+        json::object([("returnFor", json::object([("orderLineItemAmounts", amounts)]))])
+    };
+    let items = Value::Array(lines.iter().map(item).collect());
+    let entry =
+        json::object([("aliases", json::aliases(&aliases)), ("state", json!("CREATED")), ("returnLineItems", items)]);
     let effect = ReturnEffect {
         create: true,
         state: Some(ReturnState::Created),
@@ -98,7 +100,7 @@ fn update(
     let identifier = match (bwp_id, name) {
         (Some(id), _) => json!({"id": id}),
         (None, Name::Bwp(id)) => json!({"id": id}),
-        (None, Name::Alias(alias)) => json!({"alias": json::alias(still_held(alias, held))}),
+        (None, Name::Alias(alias)) => json::object([("alias", json::alias(still_held(alias, held)))]),
     };
     entry.insert("returnIdentifier".to_owned(), identifier);
     if state != ReturnState::Created && !held.state.is_some_and(is_final) {

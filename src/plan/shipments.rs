@@ -72,7 +72,7 @@ fn attach(context: &Context, shipment: &Shipment) -> Plan {
     if is_held || context.names.holds(AliasKind::Package, own, &id) {
         return done("ALREADY_HELD", "the package already carries the shipment's alias");
     }
-    let entry = Entry::Package(json!({"id": id, "aliases": [json::alias(own)]}));
+    let entry = Entry::Package(json::object([("id", json!(id)), ("aliases", json::aliases([own]))]));
     let effect = Effect::Package(PackageEffect { package: id, aliases: vec![own.clone()] });
     let (mutation, step) = (Mutation::UpdateOrder, everything());
     Plan::Send { mutation, entry, effect, outstanding: step.clone(), step }
@@ -290,11 +290,11 @@ fn send(context: &Context, shipment: &Shipment, id: String, current: Option<Plac
                     Ok(lines) => lines,
                     Err(plan) => return *plan,
                 };
-                let amounts: Vec<Value> = lines.iter().map(|(id, n)| json::line_amount(id, n.unwrap_or(1))).collect();
-                fields.insert("packageInformationDetailsFor".to_owned(), json!({"orderLineItemAmounts": amounts}));
+                let amounts = Value::Array(lines.iter().map(|(id, n)| json::line_amount(id, n.unwrap_or(1))).collect());
+                fields.insert("packageInformationDetailsFor".to_owned(), json::object([("orderLineItemAmounts", amounts)]));
                 effect.lines = Some(lines.into_iter().map(|(id, quantity)| (id, quantity.unwrap_or(1))).collect());
             }
-            json!({"packageInformationState": fields})
+            json::object([("packageInformationState", Value::Object(fields))])
         }
         Step::Tracker(milestone) => {
             members.extend(milestone_members);
@@ -312,7 +312,7 @@ fn send(context: &Context, shipment: &Shipment, id: String, current: Option<Plac
         }
     };
     outstanding.extend(members.iter().copied());
-    let entry = Entry::Package(json!({"id": id, "packageState": state}));
+    let entry = Entry::Package(json::object([("id", json!(id)), ("packageState", state)]));
     Plan::Send { mutation: Mutation::UpdatePackages, entry, effect: Effect::Shipment(effect), step: members, outstanding }
 }
 

@@ -2,7 +2,7 @@
 
 use super::draft;
 use super::facet::Facet;
-use super::groups::{Group, groups};
+use super::groups::{groups, wanted};
 use super::lane::{Lane, Live, Standing, Stands};
 use super::outcome::Reason;
 use super::rank::EventNo;
@@ -13,6 +13,7 @@ use super::thing::Known;
 use super::{orders, refunds, returns};
 use crate::event::AliasKind;
 use chrono::{DateTime, Utc};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What was found for the things that unsettled events speak of: of all of them, or of the first that fill a mutation.
@@ -47,8 +48,8 @@ impl Found {
 }
 
 impl Survey {
-    fn new(events: Vec<EventNo>, found: BTreeMap<Subject, Found>) -> Survey {
-        let mut held: BTreeMap<EventNo, Vec<Subject>> = events.into_iter().map(|no| (no, Vec::new())).collect();
+    fn new(events: &[EventNo], found: BTreeMap<Subject, Found>) -> Survey {
+        let mut held: BTreeMap<EventNo, Vec<Subject>> = events.iter().map(|no| (*no, Vec::new())).collect();
         for (subject, found) in &found {
             found.holders.iter().for_each(|no| held.entry(*no).or_default().push(subject.clone()));
         }
@@ -68,6 +69,11 @@ impl Survey {
     /// What was found for a thing.
     pub fn get(&self, subject: &Subject) -> Option<&Found> {
         self.found.get(subject)
+    }
+
+    /// Takes out what is to be done for a thing.
+    pub fn take(&mut self, subject: &Subject) -> Option<Plan> {
+        self.found.remove(subject).map(|found| found.plan)
     }
 
     /// The events that were looked at.
@@ -164,38 +170,48 @@ impl Lane {
         })
     }
 
-    /// Looks over the lane, as far as there may be something to be sent in its next mutation.
-    pub fn survey(&self, rules: &Rules, now: DateTime<Utc>) -> Survey {
+    /// Looks over the lane, as far as there may be something to be sent in its next mutation. `end` ends what is over in a group, and
+    /// tells whether there was anything: groups share nothing, so that changes none of the others.
+    pub(super) fn survey(&mut self, rules: &Rules, now: DateTime<Utc>, mut end: impl FnMut(&mut Lane, &Survey) -> bool) -> Survey {
         let enough = match rules.coalesce {
             Coalesce::Off => 1,
             Coalesce::Order => draft::MOST_ENTRIES,
         };
-        self.look_over(rules, now, enough)
-    }
-
-    /// Looks over all of the lane.
-    pub fn whole_survey(&self, rules: &Rules, now: DateTime<Utc>) -> Survey {
-        self.look_over(rules, now, usize::MAX)
-    }
-
-    fn look_over(&self, rules: &Rules, now: DateTime<Utc>, enough: usize) -> Survey {
         let in_flight = self.subjects_in_intents();
-        let asked = Asked::new(&self.memo.asked);
-        let context = Context { rules, names: &self.names, asked: &asked, now };
         let (mut survey, mut ready) = (Survey::default(), 0);
-        for group in groups(self) {
-            if ready >= enough {
-                break;
+        let mut open = groups(self, self.events.keys().copied());
+        while ready < enough
+            && let Some((_, group)) = open.pop_first()
+        {
+            self.things.reindex();
+            let found = self.look_at(&group, &in_flight, rules, now);
+            if end(self, &found) {
+                // What is left of it may have parted.
+                open.append(&mut groups(self, group));
+                continue;
             }
-            let found = Survey::new(group.events().collect(), self.look_at(&group, &context, &in_flight));
             ready += found.ready(self, now).count();
             survey.extend(found);
         }
         survey
     }
 
-    fn look_at(&self, group: &Group, context: &Context, in_flight: &BTreeSet<Subject>) -> BTreeMap<Subject, Found> {
-        let wanted = group.wanted(self);
+    /// Looks over all of the lane.
+    pub fn whole_survey(&self, rules: &Rules, now: DateTime<Utc>) -> Survey {
+        let in_flight = self.subjects_in_intents();
+        let mut survey = Survey::default();
+        let groups = groups(self, self.events.keys().copied());
+        groups.values().for_each(|group| survey.extend(self.look_at(group, &in_flight, rules, now)));
+        survey
+    }
+
+    fn look_at(&self, group: &[EventNo], in_flight: &BTreeSet<Subject>, rules: &Rules, now: DateTime<Utc>) -> Survey {
+        let context = Context { rules, names: &self.names, asked: Asked::new(&self.memo.asked), now };
+        Survey::new(group, self.found(group, in_flight, &context))
+    }
+
+    fn found(&self, group: &[EventNo], in_flight: &BTreeSet<Subject>, context: &Context) -> BTreeMap<Subject, Found> {
+        let wanted = wanted(self, group);
         let parts = parts(self, &wanted);
         let mut all = BTreeMap::new();
         for (subject, known) in wanted {
@@ -224,8 +240,8 @@ impl Lane {
     }
 
     /// The things that an event still counts for: not those for which it was refused.
-    pub fn open_facets<'a>(&self, live: &'a Live) -> Vec<(Subject, &'a Facet)> {
-        let refused: BTreeSet<Subject> = live.progress.refused.iter().map(|(subject, _)| self.canonical(subject)).collect();
+    pub fn open_facets<'a>(&'a self, live: &'a Live) -> Vec<(Cow<'a, Subject>, &'a Facet)> {
+        let refused: BTreeSet<Cow<Subject>> = live.progress.refused.iter().map(|(subject, _)| self.canonical(subject)).collect();
         let all = live.facets.iter().map(|(subject, facet)| (self.canonical(subject), facet));
         all.filter(|(subject, _)| !refused.contains(subject)).collect()
     }

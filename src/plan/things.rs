@@ -14,7 +14,7 @@ pub struct Things {
     all: BTreeMap<Subject, Thing>,
     before: BTreeMap<Subject, Option<Thing>>,
     /// By the aliases that Buy with Prime holds of them; of the things in `unindexed` as they were then.
-    carriers: BTreeMap<(AliasKind, Alias), BTreeSet<Subject>>,
+    carriers: BTreeMap<AliasKind, BTreeMap<Alias, BTreeSet<Subject>>>,
     /// Things that may have changed since, with the aliases that they had.
     unindexed: BTreeMap<Subject, Vec<Alias>>,
 }
@@ -31,7 +31,7 @@ impl Things {
         let carries = |subject: &&Subject| {
             subject.kind() == kind && self.all.get(subject).is_some_and(|thing| carried(thing).any(|carried| carried == alias))
         };
-        let indexed = self.carriers.get(&(kind, alias.clone())).into_iter().flatten();
+        let indexed = self.carriers.get(&kind).and_then(|carriers| carriers.get(alias)).into_iter().flatten();
         let indexed = indexed.filter(|subject| !self.unindexed.contains_key(subject));
         indexed.chain(self.unindexed.keys().filter(carries)).min()
     }
@@ -39,8 +39,9 @@ impl Things {
     /// Brings what has changed into the index, before many carriers are looked for.
     pub fn reindex(&mut self) {
         for (subject, before) in std::mem::take(&mut self.unindexed) {
+            let mut carriers = self.carriers.get_mut(&subject.kind());
             for alias in before {
-                if let Some(carriers) = self.carriers.get_mut(&(subject.kind(), alias)) {
+                if let Some(carriers) = carriers.as_mut().and_then(|carriers| carriers.get_mut(&alias)) {
                     carriers.remove(&subject);
                 }
             }
@@ -94,7 +95,8 @@ impl Things {
 
     fn index(&mut self, subject: Subject) {
         for alias in self.all.get(&subject).into_iter().flat_map(carried) {
-            self.carriers.entry((subject.kind(), alias.clone())).or_default().insert(subject.clone());
+            let carriers = self.carriers.entry(subject.kind()).or_default();
+            carriers.entry(alias.clone()).or_default().insert(subject.clone());
         }
     }
 

@@ -1,6 +1,7 @@
 //! A lane's turn: settle what is final, then send, read or rest.
 
 use super::draft;
+use super::json;
 use super::lane::{Draft, Lane, Settled, Standing, Stands};
 use super::outcome::{Class, Reason, Status};
 use super::rank::EventNo;
@@ -49,9 +50,8 @@ impl Lane {
         let mut settled = Vec::new();
         self.rename_things();
         loop {
-            self.things.reindex();
-            let survey = self.survey(rules, now);
-            if self.bury(&survey) || self.settle(&survey, &mut settled) || self.expire(&survey, rules, now, &mut settled) {
+            let mut survey = self.survey(rules, now, |lane, found| lane.bury(found) || lane.settle(found, &mut settled));
+            if self.expire(&survey, rules, now, &mut settled) {
                 continue;
             }
             let standings = self.standings(&survey, rules, now);
@@ -61,7 +61,7 @@ impl Lane {
                     live.waiting_since = live.waiting_since.filter(|_| is_waiting).or(is_waiting.then(|| rules.charged(now)));
                 }
             }
-            let next = self.choose(&survey, rules, now);
+            let next = self.choose(&mut survey, rules, now);
             return Turn { settled, standings, charged: rules.charged(now), next };
         }
     }
@@ -97,7 +97,8 @@ impl Lane {
         for no in &finals {
             let Some(live) = self.events.get(no) else { continue };
             let (status, reason) = self.ending(*no, survey);
-            let facets: Vec<_> = self.open_facets(live).into_iter().map(|(s, facet)| (s, facet.clone())).collect();
+            let facets = self.open_facets(live).into_iter();
+            let facets: Vec<_> = facets.map(|(subject, facet)| (subject.into_owned(), facet.clone())).collect();
             let rank = live.rank;
             for (subject, facet) in facets {
                 let done = survey.get(&subject).map(|found| &found.plan);
@@ -146,7 +147,7 @@ impl Lane {
         }
     }
 
-    fn choose(&self, survey: &Survey, rules: &Rules, now: DateTime<Utc>) -> Next {
+    fn choose(&self, survey: &mut Survey, rules: &Rules, now: DateTime<Utc>) -> Next {
         if let Some(at) = self.memo.not_before.filter(|at| *at > now) {
             return Next::Rest { until: Some(at) };
         }
@@ -193,7 +194,7 @@ impl Lane {
 
     fn read(&self, rules: &Rules, questions: Vec<Question>) -> Next {
         let identifier = self.order_identifier(None, &rules.alias_types);
-        Next::Read { questions, variables: serde_json::json!({"orderIdentifier": identifier}) }
+        Next::Read { questions, variables: json::object([("orderIdentifier", identifier)]) }
     }
 
     /// The questions that a read is due for, and when waiting for a name calls for the next one.

@@ -3,6 +3,8 @@
 //! Pure. HTTP 200 proves nothing: only an order where the operation promises one, with no errors
 //! beside it, is an order. What it means for an event is decided elsewhere.
 
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use super::{documents::Operation, text, view::OrderView};
@@ -42,8 +44,43 @@ pub struct GraphError {
     pub message: String,
 }
 
-/// Reads one answer.
+/// Reads one answer. Nearly all are the order that was asked for, and are read as that at once; any other is taken apart to tell
+/// what it is.
 pub fn parse(operation: Operation, content_type: Option<&str>, bytes: &[u8]) -> Body {
+    promised(operation, bytes).map_or_else(|| told(operation, content_type, bytes), Body::Order)
+}
+
+/// An answer as it is promised.
+#[derive(Deserialize)]
+struct Promised {
+    data: Option<Data>,
+    errors: Option<Vec<IgnoredAny>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Data {
+    update_order: Option<Written>,
+    update_order_package_information: Option<Written>,
+    order: Option<Box<OrderView>>,
+}
+
+#[derive(Deserialize)]
+struct Written {
+    order: Option<Box<OrderView>>,
+}
+
+fn promised(operation: Operation, bytes: &[u8]) -> Option<Box<OrderView>> {
+    let Promised { data, errors } = serde_json::from_slice(bytes).ok()?;
+    let data = data.filter(|_| errors.is_none_or(|errors| errors.is_empty()))?;
+    match operation {
+        Operation::UpdateOrder => data.update_order?.order,
+        Operation::UpdatePackages => data.update_order_package_information?.order,
+        Operation::ReadOrder => data.order,
+    }
+}
+
+fn told(operation: Operation, content_type: Option<&str>, bytes: &[u8]) -> Body {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return unreadable("the answer is empty");
     }

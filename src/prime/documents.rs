@@ -1,8 +1,9 @@
 //! The three GraphQL documents, and the request body made of one of them.
 //!
 //! Values go in `variables`, always; nothing is ever spliced into a document. What a mutation
-//! selects is what teaches us ids, so that a send needs no read of its own. `payer` is nowhere
-//! selected: personal data never comes back.
+//! selects is what teaches us ids, so that a send needs no read of its own, and no more than that:
+//! each answer shows everything that the order has. `payer` is nowhere selected: personal data
+//! never comes back.
 
 use std::sync::LazyLock;
 
@@ -86,8 +87,8 @@ mutation updateOrder($orderIdentifier: OrderIdentifierInput!, $input: UpdateOrde
       id
       aliases { aliasType aliasId }
       lineItems { id aliases { aliasType aliasId } }
-      returns { details { id state aliases { aliasType aliasId } } }
-      refunds { details { id state aliases { aliasType aliasId } refundTotal { totalAmount { amount currencyCode } } } }
+      returns { details { id aliases { aliasType aliasId } } }
+      refunds { details { id aliases { aliasType aliasId } } }
       packageInformation { details { id aliases { aliasType aliasId } } }
     }
   }

@@ -190,7 +190,7 @@ fn nothing_in_flight_or_unknown_expires_for_another_part_of_it() {
     let mut bench = Bench::new();
     let no = bench.event("order", json!({"executionState": "STARTED", "lines": [{"line": {"id": "L-1"}, "taxes": usd("1.00")}]}));
     let line = bench.lane.events[&no].facets[1].0.clone();
-    let line = bench.lane.canonical(&line);
+    let line = bench.lane.canonical(&line).into_owned();
     let draft = bench.begin();
     bench.lost();
     // The line failed long ago and is not part of what is unknown.
