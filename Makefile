@@ -7,8 +7,8 @@ SHELL := /bin/bash
 TEST_THREADS ?= 4
 # What tests are built with, everywhere the same, so that nothing is compiled twice: points at which a test can end the daemon.
 FEATURES := --features failpoints
-# Tests in tests/ that need Kafka, Postgres or Prometheus's tools; `make check` runs all others.
-NEED_SERVERS := e2e chaos deploy
+# Tests in tests/ that need Kafka, Postgres, Prometheus's tools or valgrind; `make check` runs all others.
+NEED_SERVERS := e2e chaos deploy cost
 SERVERLESS := $(filter-out $(NEED_SERVERS),$(basename $(notdir \
 	$(wildcard tests/*.rs simulator/tests/*.rs) $(patsubst %/main.rs,%,$(wildcard tests/*/main.rs simulator/tests/*/main.rs)))))
 

@@ -141,7 +141,8 @@ const fn personal(first: u8) -> &'static [&'static str] {
 
 fn is_personal(name: &str) -> bool {
     let name = name.as_bytes();
-    let begins = |rest: &[u8], part: &str| rest.get(..part.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(part.as_bytes()));
+    let begins =
+        |rest: &[u8], part: &str| rest.get(..part.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(part.as_bytes()));
     (0..name.len()).any(|at| personal(name[at]).iter().any(|part| begins(&name[at..], part)))
 }
 

@@ -53,7 +53,7 @@ impl Ledger {
                 sqlx::Connection::begin_with(&mut *connection, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
             let fronts = fronts(&mut moment, targets).await?;
             let turn: Vec<i64> = sqlx::query_scalar(NEXT_LANES).bind(after).bind(LANES).fetch_all(&mut *moment).await?;
-            let flying: Vec<i64> = sqlx::query_scalar("SELECT id FROM lane WHERE flight <> '{}' ORDER BY id LIMIT $1")
+            let flying: Vec<i64> = sqlx::query_scalar("SELECT id FROM lane WHERE is_leased ORDER BY id LIMIT $1")
                 .bind(FLIGHT)
                 .fetch_all(&mut *moment)
                 .await?;

@@ -20,7 +20,8 @@ pub fn identity_hash(identity: &Identity) -> Uuid {
 /// A value as text that a `jsonb` column takes: it has no NUL, which words of others may have.
 pub fn json_text(value: &impl serde::Serialize) -> String {
     // Documents are made of strings, numbers, lists and maps with text as keys: they always have a JSON form.
-    serde_json::to_string(value).unwrap_or_default().replace("\\u0000", "\\ufffd")
+    let text = serde_json::to_string(value).unwrap_or_default();
+    if text.contains("\\u0000") { text.replace("\\u0000", "\\ufffd") } else { text }
 }
 
 /// Record headers as one column: for each, the lengths and bytes of name and value; -1 for a header without a value.

@@ -13,6 +13,7 @@ use chrono::{DateTime, Utc};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The most queued events of one lane that are loaded, and the most of those that wait or are retried: what waits never hides what
 /// is due.
@@ -37,7 +38,7 @@ pub struct Head {
 /// What the rows of a lane were when it was loaded: what is saved is the difference.
 #[derive(Debug, Clone, Default)]
 pub struct Before {
-    pub records: BTreeMap<EventNo, Record>,
+    pub records: BTreeMap<EventNo, Arc<Record>>,
     /// Whether there may be more events than were loaded.
     pub is_partial: bool,
 }
@@ -155,7 +156,7 @@ async fn load_events(
             match live(no, &record, types)? {
                 Some(live) => {
                     lane.events.insert(no, live);
-                    before.records.insert(no, record);
+                    before.records.insert(no, Arc::new(record));
                     before.is_partial |= before.records.len() as i64 >= MOST_QUEUED;
                 }
                 None => tracing::error!(lane = id, no, "a stored event can no longer be read; it stays in the ledger"),

@@ -41,9 +41,9 @@ pub async fn record_outcomes(db: &mut PgConnection, rows: &[OutcomeRow], now: Da
     .bind(rows.iter().map(|row| row.kind).collect::<Vec<_>>())
     .bind(rows.iter().map(|row| status_code(row.status)).collect::<Vec<_>>())
     .bind(rows.iter().map(|row| row.reason.as_ref().map(|reason| reason.class.as_str())).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.reason.as_ref().map(|reason| reason.code.clone())).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.record_key.clone()).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.outcome.clone()).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.reason.as_ref().map(|reason| reason.code.as_str())).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.record_key.as_deref()).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.outcome.as_str()).collect::<Vec<_>>())
     .fetch_all(&mut *db)
     .await?;
     let dead: Vec<(i64, &Place, &Original)> = rows

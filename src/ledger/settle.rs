@@ -7,6 +7,7 @@ use super::finals::FinalRow;
 use super::load::Head;
 use super::write::{Written, write_lanes};
 use super::{Ledger, LedgerError, Targets};
+use crate::config::SETTLING_MARGIN;
 use crate::plan::lane::Memo;
 use crate::plan::turn::{Next, Turn};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -20,6 +21,13 @@ use std::time::{Duration, Instant};
 pub enum Release {
     /// It is held for as long.
     Lease(Duration),
+    /// It is held on: for as long again, unless `least` is still left of its lease.
+    Hold {
+        /// For how long it is held anew.
+        lease: Duration,
+        /// What is enough for its next turn.
+        least: Duration,
+    },
     /// It is due again at once.
     Now,
     /// It is due then.
@@ -74,6 +82,14 @@ pub struct Hold {
     pub request_timeout: TimeDelta,
 }
 
+impl Hold {
+    /// What is left of the lease is enough while a turn has the time of its call, for settling it, and half of what there is beside.
+    fn release(self) -> Release {
+        let turn = self.request_timeout.to_std().unwrap_or_default() + SETTLING_MARGIN;
+        Release::Hold { lease: self.lease, least: turn + self.lease.saturating_sub(turn) / 2 }
+    }
+}
+
 impl Ledger {
     /// Writes what came of many lanes in one transaction. A lane whose lease has gone to somebody else is left alone and counted.
     /// One that may go on, and that nothing has arrived for, is leased again in the same write, with its next intent in it.
@@ -120,7 +136,7 @@ impl Ledger {
                 claimed.before.follow(&mut claimed.lane, written);
                 claimed.lane.memo = memo;
                 claimed.lease_no += 1;
-                claimed.next = turn.next.clone();
+                claimed.next = std::mem::replace(&mut turn.next, Next::Rest { until: None });
                 (claimed.at, claimed.began) = (standing.now, began);
                 report.go_on.insert(claimed.id);
             }
@@ -150,7 +166,7 @@ impl Settlement {
                 if let Next::Send(draft) = &self.turn.next {
                     lane.begin(draft, now + hold.request_timeout);
                 }
-                Release::Lease(hold.lease)
+                hold.release()
             }
         };
         let written = Written::of(&head, lane, before, &self.turn, release, now);

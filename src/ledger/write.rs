@@ -17,6 +17,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use fail::fail_point;
 use sqlx::PgConnection;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// All that is to be written of one lane.
 #[derive(Debug)]
@@ -46,8 +47,8 @@ struct ThingRow {
 /// An event that is final, with what its outcome says beside it.
 #[derive(Debug)]
 pub(super) struct Ended {
-    pub settled: Settled,
-    pub record: Record,
+    pub settled: Arc<Settled>,
+    pub record: Arc<Record>,
     pub order_bwp_id: Option<String>,
     pub entity_bwp_id: Option<String>,
 }
@@ -85,7 +86,7 @@ impl Written {
             flight.flat_map(|intent| &intent.parts).flat_map(|part| part.events.iter().copied()).collect();
         // Where not all events were loaded, the rest may be due: at once where something has ended, else soon.
         let release = match release {
-            Release::Lease(_) => release,
+            Release::Lease(_) | Release::Hold { .. } => release,
             _ if before.is_partial && !turn.settled.is_empty() => Release::Now,
             _ if before.is_partial => Release::At(now + TimeDelta::seconds(1)),
             _ => release,
@@ -121,7 +122,7 @@ impl Before {
             self.records.remove(&ended.settled.no);
         }
         for parked in &written.parked {
-            if let Some(record) = self.records.get_mut(&parked.no) {
+            if let Some(record) = self.records.get_mut(&parked.no).map(Arc::make_mut) {
                 record.state = parked.state;
                 record.waiting_since = parked.waiting_since;
                 record.waits_for.clone_from(&parked.waits_for);
@@ -133,10 +134,10 @@ impl Before {
 
 fn ended(lane: &Lane, before: &Before, turn: &Turn) -> Vec<Ended> {
     let ended = turn.settled.iter().filter_map(|settled| {
-        let record = before.records.get(&settled.no)?.clone();
+        let record = Arc::clone(before.records.get(&settled.no)?);
         let entity_bwp_id = entity_id(lane, settled);
         let order_bwp_id = lane.order_id().map(str::to_owned);
-        Some(Ended { settled: settled.clone(), record, order_bwp_id, entity_bwp_id })
+        Some(Ended { settled: Arc::clone(settled), record, order_bwp_id, entity_bwp_id })
     });
     ended.collect()
 }
@@ -200,19 +201,20 @@ pub async fn write_lanes(
 
 async fn write_heads(db: &mut PgConnection, writes: &[Written]) -> Result<(), LedgerError> {
     let flights: Vec<String> = writes.iter().map(|written| array(&written.flight)).collect();
-    let leases: Vec<Option<f64>> = writes
+    let (leases, enough): (Vec<Option<f64>>, Vec<Option<f64>>) = writes
         .iter()
         .map(|written| match written.release {
-            Release::Lease(lease) => Some(lease.as_secs_f64()),
-            _ => None,
+            Release::Lease(lease) => (Some(lease.as_secs_f64()), None),
+            Release::Hold { lease, least } => (Some(lease.as_secs_f64()), Some(least.as_secs_f64())),
+            Release::Now | Release::At(_) | Release::Never => (None, None),
         })
-        .collect();
+        .unzip();
     let dues: Vec<Option<DateTime<Utc>>> = writes
         .iter()
         .map(|written| match written.release {
             Release::At(at) => Some(at),
             Release::Now => Some(DateTime::<Utc>::UNIX_EPOCH),
-            Release::Lease(_) | Release::Never => None,
+            Release::Lease(_) | Release::Hold { .. } | Release::Never => None,
         })
         .collect();
     sqlx::query(
@@ -221,6 +223,8 @@ async fn write_heads(db: &mut PgConnection, writes: &[Written]) -> Result<(), Le
             lease_no = l.lease_no + (k.lease IS NOT NULL)::int,
             used_on = current_date,
             next_at = CASE
+                -- Not written anew as long as it is enough: no index changes then.
+                WHEN l.next_at >= now() + make_interval(secs => k.enough) THEN l.next_at
                 WHEN k.lease IS NOT NULL THEN now() + make_interval(secs => k.lease)
                 WHEN l.is_dirty AND l.is_leased THEN now()
                 WHEN k.due = 'epoch' THEN now()
@@ -230,17 +234,19 @@ async fn write_heads(db: &mut PgConnection, writes: &[Written]) -> Result<(), Le
             touches = CASE WHEN k.lease IS NULL THEN 0 WHEN k.is_settled THEN 1 ELSE l.touches + 1 END,
             parked_until = CASE WHEN k.lease IS NOT NULL AND NOT k.is_settled THEN l.parked_until END,
             bwp_id = coalesce(k.bwp_id, l.bwp_id), memo = k.memo::jsonb, flight = k.flight::bigint[]
-         FROM unnest($1::bigint[], $2::float8[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::bool[])
-              AS k (id, lease, due, bwp_id, memo, flight, is_settled)
+         FROM unnest($1::bigint[], $2::float8[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::bool[],
+                     $8::float8[])
+              AS k (id, lease, due, bwp_id, memo, flight, is_settled, enough)
          WHERE l.id = k.id",
     )
     .bind(writes.iter().map(|written| written.id).collect::<Vec<_>>())
     .bind(leases)
     .bind(dues)
-    .bind(writes.iter().map(|written| written.bwp_id.clone()).collect::<Vec<_>>())
-    .bind(writes.iter().map(|written| (written.memo != "{}").then(|| written.memo.clone())).collect::<Vec<_>>())
+    .bind(writes.iter().map(|written| written.bwp_id.as_deref()).collect::<Vec<_>>())
+    .bind(writes.iter().map(|written| Some(&*written.memo).filter(|memo| *memo != "{}")).collect::<Vec<_>>())
     .bind(flights)
     .bind(writes.iter().map(|written| written.is_settled).collect::<Vec<_>>())
+    .bind(enough)
     .execute(db)
     .await?;
     Ok(())
@@ -273,8 +279,8 @@ async fn write_things(db: &mut PgConnection, writes: &[Written]) -> Result<(), L
          ON CONFLICT (lane, subject) DO UPDATE SET doc = excluded.doc, changed_at = excluded.changed_at",
     )
     .bind(things.iter().map(|row| row.0).collect::<Vec<_>>())
-    .bind(things.iter().map(|row| row.1.subject.clone()).collect::<Vec<_>>())
-    .bind(things.iter().map(|row| row.1.doc.clone()).collect::<Vec<_>>())
+    .bind(things.iter().map(|row| row.1.subject.as_str()).collect::<Vec<_>>())
+    .bind(things.iter().map(|row| row.1.doc.as_str()).collect::<Vec<_>>())
     .execute(db)
     .await?;
     Ok(())

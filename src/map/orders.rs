@@ -141,7 +141,7 @@ impl Orders {
         let mut lines = Vec::new();
         while let Some(lane) = self.lanes.get_mut(&no) {
             let turn = lane.turn(&self.rules, NOW);
-            lines.extend(turn.settled.into_iter().filter_map(|settled| self.ended(settled)));
+            lines.extend(turn.settled.iter().filter_map(|settled| self.ended(settled)));
             let (Next::Send(draft), Some(lane)) = (turn.next, self.lanes.get_mut(&no)) else { break };
             lines.push(Line::send(lane, &draft));
             lane.begin(&draft, NOW);
@@ -167,7 +167,7 @@ impl Orders {
     }
 
     /// The line of an event that ended; none where its mutation is its line.
-    fn ended(&self, settled: Settled) -> Option<Line> {
+    fn ended(&self, settled: &Settled) -> Option<Line> {
         let status = match settled.status {
             outcome::Status::Delivered | outcome::Status::Confirmed => return None,
             outcome::Status::Superseded => Status::Superseded,
@@ -175,7 +175,7 @@ impl Orders {
             outcome::Status::Dead | outcome::Status::Discarded => Status::Dead,
             outcome::Status::Quarantined => Status::Quarantined,
         };
-        Some(Line::of(Told::from(&settled.live.event.envelope), status, settled.reason))
+        Some(Line::of(Told::from(&settled.live.event.envelope), status, settled.reason.clone()))
     }
 
     /// The events that are not final, each with its line.

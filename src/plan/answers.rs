@@ -73,7 +73,7 @@ impl Lane {
                     let create = matches!(&part.effect, Effect::Return(effect) if effect.create);
                     let subject = self.canonical(&part.subject).into_owned();
                     let (events, effect) = (part.events.clone(), Some(part.effect.clone()));
-                    self.thing(subject).check = Some(Check { reason: reason.clone(), create, events, effect });
+                    self.thing(subject).check = Some(Box::new(Check { reason: reason.clone(), create, events, effect }));
                 }
             }
             _ => self.refused(reason, now),
@@ -258,7 +258,7 @@ impl Lane {
         let with_check = self.things.iter().filter(|(_, thing)| thing.check.is_some());
         let with_check: Vec<Subject> = with_check.map(|(subject, _)| subject.clone()).collect();
         let take = |subject: Subject| Some((self.things.get_mut(&subject)?.check.take()?, subject));
-        let checked: Vec<(Check, Subject)> = with_check.into_iter().filter_map(take).collect();
+        let checked: Vec<(Box<Check>, Subject)> = with_check.into_iter().filter_map(take).collect();
         if checked.is_empty() {
             return;
         }

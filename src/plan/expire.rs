@@ -12,13 +12,14 @@ use super::thing::Check;
 use crate::event::AliasKind;
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// How events end of old age.
 type Ends = BTreeMap<EventNo, Reason>;
 
 impl Lane {
     /// Ends what has waited or been retried for too long. Tells whether there was any.
-    pub(super) fn expire(&mut self, survey: &Survey, rules: &Rules, now: DateTime<Utc>, settled: &mut Vec<Settled>) -> bool {
+    pub(super) fn expire(&mut self, survey: &Survey, rules: &Rules, now: DateTime<Utc>, settled: &mut Vec<Arc<Settled>>) -> bool {
         if rules.blind {
             return false;
         }
@@ -31,7 +32,8 @@ impl Lane {
             if let Some(live) = self.events.get_mut(no) {
                 let before = live.clone();
                 live.is_ghost = true;
-                settled.push(Settled { no: *no, live: before, status: Status::Dead, reason: Some(reason.clone()) });
+                let (status, reason) = (Status::Dead, Some(reason.clone()));
+                settled.push(Arc::new(Settled { no: *no, live: before, status, reason }));
             }
         }
         !ends.is_empty()
@@ -134,7 +136,8 @@ impl Lane {
             let subject = self.canonical(&part.subject).into_owned();
             let thing = self.thing(subject);
             thing.pace = Default::default();
-            thing.check = Some(Check { reason: reason.clone(), create: false, events: BTreeSet::new(), effect: None });
+            let check = Check { reason: reason.clone(), create: false, events: BTreeSet::new(), effect: None };
+            thing.check = Some(Box::new(check));
         }
     }
 }

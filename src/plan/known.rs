@@ -4,19 +4,19 @@ use super::facet::Facet;
 use super::rank::{EventNo, Rank};
 use super::subject::Subject;
 use super::thing::{Known, Thing};
-use super::wanted::{LineWanted, Members, OrderWanted, PackageWanted, RefundWanted, ReturnWanted, ShipmentWanted};
+use super::wanted::Members;
 use std::collections::BTreeSet;
 
 impl Thing {
     /// A thing of which nothing is known.
     pub fn new(subject: &Subject) -> Thing {
         let known = match subject {
-            Subject::Order => Known::Order { base: OrderWanted::default(), held: Default::default() },
-            Subject::Line(_) => Known::Line { base: LineWanted::default(), held: Default::default() },
-            Subject::Package(_) => Known::Package { base: PackageWanted::default(), held: Default::default() },
-            Subject::Return(_) => Known::Return { base: ReturnWanted::default(), held: Default::default() },
-            Subject::Refund(_) => Known::Refund { base: RefundWanted::default(), held: Default::default() },
-            Subject::Shipment(_) => Known::Shipment { base: ShipmentWanted::default(), held: Default::default() },
+            Subject::Order => Known::Order { base: Default::default(), held: Default::default() },
+            Subject::Line(_) => Known::Line { base: Default::default(), held: Default::default() },
+            Subject::Package(_) => Known::Package { base: Default::default(), held: Default::default() },
+            Subject::Return(_) => Known::Return { base: Default::default(), held: Default::default() },
+            Subject::Refund(_) => Known::Refund { base: Default::default(), held: Default::default() },
+            Subject::Shipment(_) => Known::Shipment { base: Default::default(), held: Default::default() },
         };
         Thing { known, pace: Default::default(), check: None }
     }
@@ -73,7 +73,7 @@ impl Known {
     pub fn absorb(&mut self, other: Known) {
         match (self, other) {
             (Known::Order { base, held }, Known::Order { base: wanted, held: theirs }) => {
-                base.absorb(wanted);
+                base.absorb(*wanted);
                 or(&mut held.execution_state, theirs.execution_state);
                 or(&mut held.total_price, theirs.total_price);
                 or(&mut held.taxes, theirs.taxes);
@@ -83,14 +83,14 @@ impl Known {
                 held.payments.extend(theirs.payments);
             }
             (Known::Line { base, held }, Known::Line { base: wanted, held: theirs }) => {
-                base.absorb(wanted);
+                base.absorb(*wanted);
                 or(&mut held.taxes, theirs.taxes);
                 or(&mut held.discount, theirs.discount);
                 held.aliases.extend(theirs.aliases);
                 held.payments.extend(theirs.payments);
             }
             (Known::Package { base, held }, Known::Package { base: wanted, held: theirs }) => {
-                base.absorb(wanted);
+                base.absorb(*wanted);
                 held.aliases.extend(theirs.aliases);
                 or(&mut held.state, theirs.state);
                 or(&mut held.milestone, theirs.milestone);
@@ -99,14 +99,14 @@ impl Known {
                 or(&mut held.read_at, theirs.read_at);
             }
             (Known::Return { base, held }, Known::Return { base: wanted, held: theirs }) => {
-                base.absorb(wanted);
+                base.absorb(*wanted);
                 held.exists |= theirs.exists;
                 held.state = held.state.max(theirs.state);
                 or(&mut held.aliases, theirs.aliases);
                 or(&mut held.lines, theirs.lines);
             }
             (Known::Refund { base, held }, Known::Refund { base: wanted, held: theirs }) => {
-                base.absorb(wanted);
+                base.absorb(*wanted);
                 held.exists |= theirs.exists;
                 if theirs.total.map(|total| total.amount()) > held.total.map(|total| total.amount()) {
                     (held.total, held.state) = (theirs.total, theirs.state);
@@ -123,7 +123,7 @@ impl Known {
                 }
             }
             (Known::Shipment { base, held }, Known::Shipment { base: wanted, held: theirs }) => {
-                base.absorb(wanted);
+                base.absorb(*wanted);
                 or(&mut held.package, theirs.package);
                 or(&mut held.state, theirs.state);
                 or(&mut held.milestone, theirs.milestone);

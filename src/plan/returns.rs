@@ -69,8 +69,7 @@ fn create(context: &Context, wanted: &ReturnWanted, state: ReturnState, aliases:
         json::object([("returnFor", json::object([("orderLineItemAmounts", amounts)]))])
     };
     let items = Value::Array(lines.iter().map(item).collect());
-    let entry =
-        json::object([("aliases", json::aliases(&aliases)), ("state", json!("CREATED")), ("returnLineItems", items)]);
+    let entry = json::object([("aliases", json::aliases(&aliases)), ("state", json!("CREATED")), ("returnLineItems", items)]);
     let effect = ReturnEffect {
         create: true,
         state: Some(ReturnState::Created),

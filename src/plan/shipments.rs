@@ -260,7 +260,7 @@ fn only<T>(mut items: impl Iterator<Item = T>) -> Option<T> {
 
 fn packages(things: &Things) -> impl Iterator<Item = (&String, &PackageHeld)> {
     things.iter().filter_map(|(subject, thing)| match (subject, &thing.known) {
-        (Subject::Package(Name::Bwp(id)), Known::Package { held, .. }) => Some((id, held)),
+        (Subject::Package(Name::Bwp(id)), Known::Package { held, .. }) => Some((id, &**held)),
         _ => None,
     })
 }

@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What was found for the things that unsettled events speak of: of all of them, or of the first that fill a mutation.
 #[derive(Default)]
 pub struct Survey {
-    found: BTreeMap<Subject, Found>,
+    found: BTreeMap<Subject, Box<Found>>,
     /// The events that were looked at, with the things that they hold members of.
     held: BTreeMap<EventNo, Vec<Subject>>,
 }
@@ -48,7 +48,7 @@ impl Found {
 }
 
 impl Survey {
-    fn new(events: &[EventNo], found: BTreeMap<Subject, Found>) -> Survey {
+    fn new(events: &[EventNo], found: BTreeMap<Subject, Box<Found>>) -> Survey {
         let mut held: BTreeMap<EventNo, Vec<Subject>> = events.iter().map(|no| (*no, Vec::new())).collect();
         for (subject, found) in &found {
             found.holders.iter().for_each(|no| held.entry(*no).or_default().push(subject.clone()));
@@ -63,12 +63,12 @@ impl Survey {
 
     /// All that was found, by thing.
     pub fn iter(&self) -> impl Iterator<Item = (&Subject, &Found)> {
-        self.found.iter()
+        self.found.iter().map(|(subject, found)| (subject, &**found))
     }
 
     /// What was found for a thing.
     pub fn get(&self, subject: &Subject) -> Option<&Found> {
-        self.found.get(subject)
+        self.found.get(subject).map(|found| &**found)
     }
 
     /// Takes out what is to be done for a thing.
@@ -83,7 +83,12 @@ impl Survey {
 
     /// The things that an event holds members of.
     pub fn held_by(&self, no: EventNo) -> impl Iterator<Item = (&Subject, &Found)> {
-        self.held.get(&no).into_iter().flatten().filter_map(|subject| self.found.get_key_value(subject))
+        self.held
+            .get(&no)
+            .into_iter()
+            .flatten()
+            .filter_map(|subject| self.found.get_key_value(subject))
+            .map(|(subject, found)| (subject, &**found))
     }
 
     /// What could be sent now, and the events that it is sent for.
@@ -172,7 +177,12 @@ impl Lane {
 
     /// Looks over the lane, as far as there may be something to be sent in its next mutation. `end` ends what is over in a group, and
     /// tells whether there was anything: groups share nothing, so that changes none of the others.
-    pub(super) fn survey(&mut self, rules: &Rules, now: DateTime<Utc>, mut end: impl FnMut(&mut Lane, &Survey) -> bool) -> Survey {
+    pub(super) fn survey(
+        &mut self,
+        rules: &Rules,
+        now: DateTime<Utc>,
+        mut end: impl FnMut(&mut Lane, &Survey) -> bool,
+    ) -> Survey {
         let enough = match rules.coalesce {
             Coalesce::Off => 1,
             Coalesce::Order => draft::MOST_ENTRIES,
@@ -210,7 +220,7 @@ impl Lane {
         Survey::new(group, self.found(group, in_flight, &context))
     }
 
-    fn found(&self, group: &[EventNo], in_flight: &BTreeSet<Subject>, context: &Context) -> BTreeMap<Subject, Found> {
+    fn found(&self, group: &[EventNo], in_flight: &BTreeSet<Subject>, context: &Context) -> BTreeMap<Subject, Box<Found>> {
         let wanted = wanted(self, group);
         let parts = parts(self, &wanted);
         let mut all = BTreeMap::new();
@@ -234,7 +244,7 @@ impl Lane {
                     holders.clone()
                 }
             };
-            all.insert(subject, Found { known, plan, pending, holders });
+            all.insert(subject, Box::new(Found { known, plan, pending, holders }));
         }
         all
     }

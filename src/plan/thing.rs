@@ -22,19 +22,19 @@ pub struct Thing {
     pub pace: Pace,
     /// Whether a refusal has to be checked against the order before it counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub check: Option<Check>,
+    pub check: Option<Box<Check>>,
 }
 
 /// What is known of a thing: the members of settled snapshots, and what Buy with Prime is known to hold.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[allow(missing_docs, clippy::large_enum_variant, reason = "the kinds of things, each with its pair; few are held at a time")]
+#[allow(missing_docs, reason = "the kinds of things, each with its pair")]
 pub enum Known {
-    Order { base: OrderWanted, held: OrderHeld },
-    Line { base: LineWanted, held: LineHeld },
-    Package { base: PackageWanted, held: PackageHeld },
-    Return { base: ReturnWanted, held: ReturnHeld },
-    Refund { base: RefundWanted, held: RefundHeld },
-    Shipment { base: ShipmentWanted, held: ShipmentHeld },
+    Order { base: Box<OrderWanted>, held: Box<OrderHeld> },
+    Line { base: Box<LineWanted>, held: Box<LineHeld> },
+    Package { base: Box<PackageWanted>, held: Box<PackageHeld> },
+    Return { base: Box<ReturnWanted>, held: Box<ReturnHeld> },
+    Refund { base: Box<RefundWanted>, held: Box<RefundHeld> },
+    Shipment { base: Box<ShipmentWanted>, held: Box<ShipmentHeld> },
 }
 
 /// The pace of a thing: it waits alone, never the rest of its order.

@@ -11,12 +11,13 @@ use super::survey::Survey;
 use super::thing::Thing;
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// What a lane's turn comes to.
 #[derive(Debug)]
 pub struct Turn {
     /// Events that are final now.
-    pub settled: Vec<Settled>,
+    pub settled: Vec<Arc<Settled>>,
     /// Where the others stand.
     pub standings: BTreeMap<EventNo, Standing>,
     /// Now, in charged time: since when an event waits that has just begun to.
@@ -90,7 +91,7 @@ impl Lane {
     }
 
     /// Settles events that nothing is left to do for. Tells whether there were any.
-    fn settle(&mut self, survey: &Survey, settled: &mut Vec<Settled>) -> bool {
+    fn settle(&mut self, survey: &Survey, settled: &mut Vec<Arc<Settled>>) -> bool {
         let is_live = |no: &EventNo| self.events.get(no).is_some_and(|live| !live.is_ghost);
         let is_final = |no: &EventNo| is_live(no) && !survey.is_pending(*no) && !self.is_in_intent(*no);
         let finals: Vec<EventNo> = survey.events().filter(is_final).collect();
@@ -108,7 +109,7 @@ impl Lane {
                 self.things.hold(&subject).known.overlay(&facet, rank, None);
             }
             if let Some(live) = self.events.remove(no) {
-                settled.push(Settled { no: *no, live, status, reason });
+                settled.push(Arc::new(Settled { no: *no, live, status, reason }));
             }
         }
         !finals.is_empty()

@@ -47,12 +47,8 @@ fn refund(order: usize, number: usize) -> String {
 /// All that the order has after so many refunds, as the mutation selects it.
 fn shown(order: usize, refunds: usize) -> String {
     let alias = |kind: &str, id: String| json!([{"aliasType": kind, "aliasId": id}]);
-    let refund = |number: usize| {
-        json!({"id": format!("bwp-refund-{order:05}-{number:05}"), "aliases": alias("EXTERNAL_REFUND_ID", format!("RF-{number:05}"))})
-    };
-    let line = |number: usize| {
-        json!({"id": format!("line-{order:05}-{number}"), "aliases": alias("EXTERNAL_ITEM_ID", format!("SKU-{number}"))})
-    };
+    let refund = |number: usize| json!({"id": format!("bwp-refund-{order:05}-{number:05}"), "aliases": alias("EXTERNAL_REFUND_ID", format!("RF-{number:05}"))});
+    let line = |number: usize| json!({"id": format!("line-{order:05}-{number}"), "aliases": alias("EXTERNAL_ITEM_ID", format!("SKU-{number}"))});
     let shown = json!({"id": format!("114-{order:07}"), "aliases": alias("EXTERNAL_ID", format!("O-{order:05}")),
         "lineItems": [line(1), line(2)], "returns": {"details": []},
         "refunds": {"details": (0..refunds).map(refund).collect::<Vec<Value>>()}, "packageInformation": {"details": []}});
@@ -68,8 +64,8 @@ impl Order {
     /// Walks all of its events to their outcomes.
     pub fn walk(&self, rules: &Rules) {
         let now: DateTime<Utc> = "2025-03-02T00:00:00Z".parse().unwrap();
-        let mut lane = Lane::default();
-        lane.events = self.records.iter().zip(0..).map(|(record, no)| (no, read(record, no, &rules.alias_types))).collect();
+        let events = self.records.iter().zip(0..).map(|(record, no)| (no, read(record, no, &rules.alias_types)));
+        let mut lane = Lane { events: events.collect(), ..Lane::default() };
         let mut answers = self.answers.iter();
         let (mut turn, mut settled) = (lane.turn(rules, now), 0);
         while let Next::Send(draft) = &turn.next {

@@ -125,7 +125,11 @@ impl Bench {
         let Turn { settled, standings, next, .. } = self.lane.turn(&self.rules, self.now);
         for settled in settled {
             self.attempts.insert(settled.no, settled.live.progress.attempts);
-            assert!(self.ended.insert(settled.no, (settled.status, settled.reason)).is_none(), "{} ends twice", settled.no);
+            assert!(
+                self.ended.insert(settled.no, (settled.status, settled.reason.clone())).is_none(),
+                "{} ends twice",
+                settled.no
+            );
         }
         for (no, standing) in &standings {
             let live = self.lane.events.get_mut(no).unwrap();

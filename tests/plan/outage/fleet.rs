@@ -319,7 +319,7 @@ impl Fleet {
         let held = self.lanes.get_mut(&lane).unwrap();
         let turn = held.lane.turn(rules, now);
         for settled in turn.settled {
-            let said = settled.reason.map_or_else(String::new, |reason| format!("{} {}", reason.code, reason.message));
+            let said = settled.reason.as_ref().map_or_else(String::new, |reason| format!("{} {}", reason.code, reason.message));
             let end = End { status: settled.status, said, attempts: settled.live.progress.attempts, at };
             assert!(self.ended.insert((lane, settled.no), end).is_none(), "{lane} {} ends twice", settled.no);
             held.lane.events.retain(|no, live| *no != settled.no || live.is_ghost);
