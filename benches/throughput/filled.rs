@@ -31,6 +31,25 @@ const STATEMENTS: [&str; 11] = [
     "CHECKPOINT",
 ];
 
+/// Adds so many rows to the alias table, five of each order.
+pub async fn add_names(database: &Database, count: usize) {
+    let pool = database.pool().await;
+    let statements = [
+        "INSERT INTO lane (target) SELECT 'default' FROM generate_series(1, $orders)",
+        "INSERT INTO order_name (target, alias_type, id, lane, bwp_id, origin, said_at)
+         SELECT 'default', 'EXTERNAL_ID', 'other-' || id, id, 'bwp-' || id, 1, now() FROM lane",
+        "INSERT INTO name (lane, kind, alias_type, id, bwp_id, origin, said_at)
+         SELECT id, 1, 'EXTERNAL_ITEM_ID', 'sku-' || k, 'line-' || id || '-' || k, 1, now() FROM lane, generate_series(1, 4) k",
+        "VACUUM ANALYZE",
+        "CHECKPOINT",
+    ];
+    for statement in statements {
+        let statement = statement.replace("$orders", &(count / 5).to_string());
+        pool.execute(AssertSqlSafe(statement)).await.unwrap();
+    }
+    pool.close().await;
+}
+
 /// Adds so many copies of all that is settled.
 pub async fn multiply(database: &Database, copies: usize) {
     let pool = database.pool().await;

@@ -11,6 +11,8 @@ use tokio::time::{Instant, sleep_until};
 /// So many orders share the events evenly.
 pub const ORDERS: usize = 2_000;
 const SEED: u64 = 7;
+/// Bytes of a record without anything of the producer's own.
+const PLAIN: usize = 650;
 
 /// An event that is not made yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -59,21 +61,25 @@ impl Planned {
         Some(Self { order: order.parse().ok()?, number: number.parse().ok()? })
     }
 
-    /// The record, made now.
-    pub fn record(self) -> Outgoing {
+    /// The record, made now, of so many bytes at least: what is missing is the producer's own.
+    pub fn record(self, bytes: usize) -> Outgoing {
         let (order, refund) = (order_name(self.order), self.thing());
         let time = Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true);
+        let own = match bytes.saturating_sub(PLAIN) {
+            0 => String::new(),
+            more => format!(r#","extensions":{{"own":"{}"}}"#, "x".repeat(more)),
+        };
         let value = format!(
-            r#"{{"specversion":"1.0","id":"ev-{refund}","source":"/oms/refunds","type":"oms.refund.v1","time":"{time}","subject":"{order}","datacontenttype":"application/json","data":{{"order":{{"id":"{order}"}},"refund":{{"id":"{refund}"}},"version":1,"state":"SUCCESS","total":{{"amount":"12.50","currency":"USD"}},"requestReason":"DAMAGED_DEFECTIVE_ITEM","payments":[{{"id":"pt-1","amount":{{"amount":"8.00","currency":"USD"}},"state":"SUCCESS","method":{{"type":"CREDIT_CARD","display":"Visa ending in 1234"}}}},{{"id":"pt-2","amount":{{"amount":"4.50","currency":"USD"}},"state":"SUCCESS","method":{{"type":"GIFT_CARD","display":"Gift card"}}}}]}}}}"#
+            r#"{{"specversion":"1.0","id":"ev-{refund}","source":"/oms/refunds","type":"oms.refund.v1","time":"{time}","subject":"{order}","datacontenttype":"application/json","data":{{"order":{{"id":"{order}"}},"refund":{{"id":"{refund}"}},"version":1,"state":"SUCCESS","total":{{"amount":"12.50","currency":"USD"}},"requestReason":"DAMAGED_DEFECTIVE_ITEM","payments":[{{"id":"pt-1","amount":{{"amount":"8.00","currency":"USD"}},"state":"SUCCESS","method":{{"type":"CREDIT_CARD","display":"Visa ending in 1234"}}}},{{"id":"pt-2","amount":{{"amount":"4.50","currency":"USD"}},"state":"SUCCESS","method":{{"type":"GIFT_CARD","display":"Gift card"}}}}]{own}}}}}"#
         );
         Outgoing::raw(Some(order.as_bytes()), Some(value.as_bytes())).header("content-type", b"application/cloudevents+json")
     }
 }
 
 /// Makes them all at once.
-pub async fn produce(topics: &Topics, events: &[Planned]) {
-    for part in events.chunks(10_000) {
-        let records: Vec<_> = part.iter().map(|event| event.record()).collect();
+pub async fn produce(topics: &Topics, events: &[Planned], bytes: usize) {
+    for part in events.chunks(2_000) {
+        let records: Vec<_> = part.iter().map(|event| event.record(bytes)).collect();
         topics.produce_all(&topics.refunds, &records).await;
     }
 }
@@ -89,7 +95,7 @@ pub async fn produce_paced(topics: &Arc<Topics>, events: &[Planned], per_second:
         under_way.spawn(async move {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros();
             made.lock().unwrap().insert(event, u64::try_from(now).unwrap());
-            topics.produce(&topics.refunds, &event.record()).await;
+            topics.produce(&topics.refunds, &event.record(0)).await;
         });
     }
     under_way.join_all().await;

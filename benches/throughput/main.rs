@@ -10,10 +10,12 @@
 mod by_hand;
 mod counters;
 mod filled;
+mod growth;
 mod judged;
 mod load;
 mod machine;
 mod measures;
+mod plot;
 mod profile;
 mod report;
 mod run;

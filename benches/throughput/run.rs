@@ -2,7 +2,7 @@
 
 use crate::by_hand;
 use crate::counters::{Counted, counted, longest};
-use crate::filled::multiply;
+use crate::filled::{add_names, multiply};
 use crate::load::order_name;
 use crate::machine::{MEASURED, cpu, cpu_of_family, on_core, peak_memory};
 use crate::measures::Measures;
@@ -41,6 +41,9 @@ impl Measured {
         let builder = stage.setup.settings.iter().fold(builder, |builder, (key, value)| builder.set(key, value));
         let migrated = builder.command(&["migrate"]);
         assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
+        if stage.setup.names > 0 {
+            add_names(&database, stage.setup.names).await;
+        }
         let mut measured = Self { database, builder, before: Counted::default(), postgres_cpu: 0.0 };
         measured.begin(stage).await;
         measured

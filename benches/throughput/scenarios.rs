@@ -1,5 +1,6 @@
 //! The scenarios, and what is to be reached in each.
 
+use crate::growth;
 use crate::measures::Measures;
 use crate::report::{self, Report};
 use crate::run;
@@ -27,12 +28,13 @@ pub enum Scenario {
     Drain,
     Outage,
     Settled,
+    Growth,
 }
 
 /// What belongs to `make bench-long` only.
-const LONG: [Scenario; 2] = [Scenario::Outage, Scenario::Settled];
+const LONG: [Scenario; 3] = [Scenario::Outage, Scenario::Settled, Scenario::Growth];
 
-const ALL: [(&str, Scenario); 14] = [
+const ALL: [(&str, Scenario); 15] = [
     ("s1", Scenario::S1),
     ("s0", Scenario::S0),
     ("s2", Scenario::S2),
@@ -47,6 +49,7 @@ const ALL: [(&str, Scenario); 14] = [
     ("drain", Scenario::Drain),
     ("outage", Scenario::Outage),
     ("settled", Scenario::Settled),
+    ("growth", Scenario::Growth),
 ];
 
 /// All names.
@@ -84,6 +87,7 @@ pub async fn play(servers: &Servers, scenarios: &[Scenario], profile: bool) -> R
             Scenario::Drain => play.drain().await,
             Scenario::Outage => play.outage().await,
             Scenario::Settled => play.settled().await,
+            Scenario::Growth => play.growth().await,
         }
     }
     play.report
@@ -259,6 +263,16 @@ impl Play<'_> {
         self.report.at_most("settled before: CPU of an event in Postgres, against an empty ledger", postgres, 1.2, 1.05);
         self.report.at_most("settled before: CPU of an event in the daemon, the same", full.cpu_us / empty.cpu_us, 1.2, 1.05);
         self.report.at_most("settled before: an order explained, the same", after / before, 1.2, 1.05);
+    }
+
+    async fn growth(&mut self) {
+        for series in growth::series() {
+            let mut measures = Vec::new();
+            for (x, setup) in &series.points {
+                measures.push(self.daemon(&format!("{} {x}", series.name), setup.clone()).await);
+            }
+            println!("  {}", growth::draw(&series, &measures).display());
+        }
     }
 
     /// What dispatch alone can do: all is durable before the first call.

@@ -29,6 +29,10 @@ pub struct Setup {
     pub orders: usize,
     /// Of the events, so many are of one order, and before all others; rates are those of the others.
     pub hot: usize,
+    /// The least bytes of an event.
+    pub bytes: usize,
+    /// Rows of the alias table about other orders.
+    pub names: usize,
     /// So many a second; all of them before the start where absent.
     pub pace: Option<u32>,
     pub rules: Vec<Rule>,
@@ -51,6 +55,8 @@ impl Default for Setup {
             events: 20_000,
             orders: ORDERS,
             hot: 0,
+            bytes: 0,
+            names: 0,
             pace: None,
             rules: Vec::new(),
             failing: 0,
@@ -82,7 +88,7 @@ impl<'a> Stage<'a> {
         stand_in.set_faults(&Script { rules: setup.rules.clone(), seed: 7 }).await;
         let events = planned(setup.events, setup.orders, setup.hot);
         if setup.pace.is_none() {
-            produce(&topics, &events).await;
+            produce(&topics, &events, setup.bytes).await;
         }
         let stand_in_cpu = stand_in.cpu();
         Self { servers, setup, topics, stand_in, events, made: HashMap::new(), stand_in_cpu, before: 0 }
@@ -92,7 +98,7 @@ impl<'a> Stage<'a> {
     pub async fn again(&mut self) {
         self.before += self.setup.events;
         let events: Vec<_> = self.events.iter().map(|event| event.shifted(self.setup.orders)).collect();
-        produce(&self.topics, &events).await;
+        produce(&self.topics, &events, self.setup.bytes).await;
         self.stand_in_cpu = self.stand_in.cpu();
     }
 

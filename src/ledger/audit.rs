@@ -11,7 +11,7 @@ use uuid::Uuid;
 /// Lanes of one part that are looked at in their turn.
 const LANES: i64 = 200;
 
-/// Lanes of one part that are looked at because something is in flight in them: more than a fleet has.
+/// Lanes of one part that are looked at because they are held, or were when their holders died: more than a fleet has.
 const FLIGHT: i64 = 5_000;
 
 /// Events of a lane that are looked at, of the oldest and of the newest, beside those that are in flight or unknown.
@@ -40,7 +40,7 @@ pub struct Front {
 }
 
 impl Ledger {
-    /// The next lanes after the given one that have events, with all in which something is in flight, the first in line at each of the
+    /// The next lanes after the given one that have events, with all that may have something in flight, the first in line at each of the
     /// given targets, and the suspected ones.
     ///
     /// # Errors
@@ -53,11 +53,12 @@ impl Ledger {
                 sqlx::Connection::begin_with(&mut *connection, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
             let fronts = fronts(&mut moment, targets).await?;
             let turn: Vec<i64> = sqlx::query_scalar(NEXT_LANES).bind(after).bind(LANES).fetch_all(&mut *moment).await?;
-            let flying: Vec<i64> = sqlx::query_scalar("SELECT id FROM lane WHERE is_leased ORDER BY id LIMIT $1")
-                .bind(FLIGHT)
-                .fetch_all(&mut *moment)
-                .await?;
-            let mut ids = [&turn, &flying, suspects].concat();
+            let held: Vec<i64> =
+                sqlx::query_scalar("SELECT id FROM lane WHERE is_leased OR parked_until IS NOT NULL ORDER BY id LIMIT $1")
+                    .bind(FLIGHT)
+                    .fetch_all(&mut *moment)
+                    .await?;
+            let mut ids = [&turn, &held, suspects].concat();
             ids.extend(fronts.values().map(|front| front.lane));
             ids.sort_unstable();
             ids.dedup();

@@ -18,13 +18,13 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
 });
 
 /// How long a statement may wait for a lock, and run, before it is given up and tried again.
-const SESSION: [(&str, &str); 6] = [
+const SESSION: [(&str, &str); 5] = [
     ("lock_timeout", "5s"),
     ("statement_timeout", "30s"),
     ("idle_in_transaction_session_timeout", "30s"),
     ("application_name", "bwp-sync"),
+    // Statements take milliseconds; a compiler for one of them takes a second.
     ("jit", "off"),
-    ("plan_cache_mode", "force_generic_plan"),
 ];
 
 /// The ledger. Cheap to clone: all clones share one pool.

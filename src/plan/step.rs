@@ -13,7 +13,7 @@ pub use crate::config::{Coalesce, Environment, ReadFirst};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What planning takes from the configuration.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,19 +68,23 @@ pub enum Question {
     Order,
 }
 
-/// Questions that reads have answered, and when.
-#[derive(Debug, Clone, Copy)]
-pub struct Asked<'a>(&'a [(Question, DateTime<Utc>)]);
+/// Questions that reads have answered, and when last.
+#[derive(Debug)]
+pub struct Asked<'a>(BTreeMap<&'a Question, DateTime<Utc>>);
 
 impl<'a> Asked<'a> {
     /// From what a lane remembers.
     pub fn new(asked: &'a [(Question, DateTime<Utc>)]) -> Asked<'a> {
-        Asked(asked)
+        let mut last = BTreeMap::new();
+        for (question, at) in asked {
+            last.entry(question).and_modify(|last| *last = (*at).max(*last)).or_insert(*at);
+        }
+        Asked(last)
     }
 
     /// When a question was last answered.
     pub fn last(&self, question: &Question) -> Option<DateTime<Utc>> {
-        self.0.iter().filter(|(asked, _)| asked == question).map(|(_, at)| *at).max()
+        self.0.get(question).copied()
     }
 }
 
@@ -92,7 +96,7 @@ pub struct Context<'a> {
     /// The names of the order's things.
     pub names: &'a Names,
     /// Questions that a read has answered, and when.
-    pub asked: Asked<'a>,
+    pub asked: &'a Asked<'a>,
     /// The present.
     pub now: DateTime<Utc>,
 }

@@ -187,14 +187,16 @@ impl Lane {
             Coalesce::Off => 1,
             Coalesce::Order => draft::MOST_ENTRIES,
         };
-        let in_flight = self.subjects_in_intents();
+        // Neither changes by what ends.
+        let (in_flight, asked) = (self.subjects_in_intents(), self.memo.asked.clone());
+        let asked = Asked::new(&asked);
         let (mut survey, mut ready) = (Survey::default(), 0);
         let mut open = groups(self, self.events.keys().copied());
         while ready < enough
             && let Some((_, group)) = open.pop_first()
         {
             self.things.reindex();
-            let found = self.look_at(&group, &in_flight, rules, now);
+            let found = self.look_at(&group, &in_flight, &Context { rules, names: &self.names, asked: &asked, now });
             if end(self, &found) {
                 // What is left of it may have parted.
                 open.append(&mut groups(self, group));
@@ -208,16 +210,16 @@ impl Lane {
 
     /// Looks over all of the lane.
     pub fn whole_survey(&self, rules: &Rules, now: DateTime<Utc>) -> Survey {
-        let in_flight = self.subjects_in_intents();
+        let (in_flight, asked) = (self.subjects_in_intents(), Asked::new(&self.memo.asked));
+        let context = Context { rules, names: &self.names, asked: &asked, now };
         let mut survey = Survey::default();
         let groups = groups(self, self.events.keys().copied());
-        groups.values().for_each(|group| survey.extend(self.look_at(group, &in_flight, rules, now)));
+        groups.values().for_each(|group| survey.extend(self.look_at(group, &in_flight, &context)));
         survey
     }
 
-    fn look_at(&self, group: &[EventNo], in_flight: &BTreeSet<Subject>, rules: &Rules, now: DateTime<Utc>) -> Survey {
-        let context = Context { rules, names: &self.names, asked: Asked::new(&self.memo.asked), now };
-        Survey::new(group, self.found(group, in_flight, &context))
+    fn look_at(&self, group: &[EventNo], in_flight: &BTreeSet<Subject>, context: &Context) -> Survey {
+        Survey::new(group, self.found(group, in_flight, context))
     }
 
     fn found(&self, group: &[EventNo], in_flight: &BTreeSet<Subject>, context: &Context) -> BTreeMap<Subject, Box<Found>> {

@@ -3,8 +3,10 @@
 //! Pure. HTTP 200 proves nothing: only an order where the operation promises one, with no errors
 //! beside it, is an order. What it means for an event is decided elsewhere.
 
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+use std::{fmt, marker::PhantomData};
+
+use serde::de::{IgnoredAny, MapAccess, Visitor, value::MapAccessDeserializer};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use super::{documents::Operation, text, view::OrderView};
@@ -53,31 +55,56 @@ pub fn parse(operation: Operation, content_type: Option<&str>, bytes: &[u8]) -> 
 /// An answer as it is promised.
 #[derive(Deserialize)]
 struct Promised {
-    data: Option<Data>,
+    data: Option<Object<Data>>,
     errors: Option<Vec<IgnoredAny>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Data {
-    update_order: Option<Written>,
-    update_order_package_information: Option<Written>,
-    order: Option<Box<OrderView>>,
+    update_order: Option<Object<Written>>,
+    update_order_package_information: Option<Object<Written>>,
+    order: Option<Object<Box<OrderView>>>,
 }
 
 #[derive(Deserialize)]
 struct Written {
-    order: Option<Box<OrderView>>,
+    order: Option<Object<Box<OrderView>>>,
+}
+
+/// A value that is an object: what serde derives would take a list for one.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Whole(PhantomData))
+    }
+}
+
+/// Reads an [`Object`].
+struct Whole<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Whole<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Object<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(members)).map(Object)
+    }
 }
 
 fn promised(operation: Operation, bytes: &[u8]) -> Option<Box<OrderView>> {
-    let Promised { data, errors } = serde_json::from_slice(bytes).ok()?;
-    let data = data.filter(|_| errors.is_none_or(|errors| errors.is_empty()))?;
-    match operation {
-        Operation::UpdateOrder => data.update_order?.order,
-        Operation::UpdatePackages => data.update_order_package_information?.order,
-        Operation::ReadOrder => data.order,
-    }
+    let Object(Promised { data, errors }) = serde_json::from_slice(bytes).ok()?;
+    let Object(data) = data.filter(|_| errors.is_none_or(|errors| errors.is_empty()))?;
+    let Object(order) = match operation {
+        Operation::UpdateOrder => data.update_order?.0.order?,
+        Operation::UpdatePackages => data.update_order_package_information?.0.order?,
+        Operation::ReadOrder => data.order?,
+    };
+    Some(order)
 }
 
 fn told(operation: Operation, content_type: Option<&str>, bytes: &[u8]) -> Body {
@@ -233,6 +260,10 @@ mod tests {
             r#"{"data":{"updateOrder":{"order":"x"}}}"#,
             r#"{"data":{"order":{"id":"x"}}}"#,
             r#"{"data":{"updateOrder":{"order":{"id":5}}}}"#,
+            r#"{"data":{"updateOrder":[{"id":"x"}]}}"#,
+            r#"{"data":[{"order":{"id":"x"}},null,null]}"#,
+            r#"{"data":{"updateOrder":{"order":["x",null,null,null,null,null,null,null,null,null,null,null]}}}"#,
+            r#"[{"updateOrder":{"order":{"id":"x"}}},null]"#,
             r#"{"data":{"updateOrder":{"order":{"id":"x"}}},"errors":"no"}"#,
             r#"{"data":{"updateOrder":{"order":{"id":"x"}}"#,
             r#"{"message":"Forbidden"}"#,

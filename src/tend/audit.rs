@@ -128,8 +128,8 @@ pub async fn audit(mut auditor: Auditor, last: LastAudit, health: Health, stop: 
         pause = LOOK;
         match look {
             Ok(look) => {
-                // Like the totals: at most a twentieth of the time.
-                pause = LOOK.max(began.elapsed() * 20).min(Duration::from_secs(30));
+                // Like the totals: at most a fiftieth of the time.
+                pause = LOOK.max(began.elapsed() * 50).min(Duration::from_secs(30));
                 let now: BTreeSet<Violation> = look.violations.iter().cloned().collect();
                 now.difference(&known).for_each(report);
                 known = now;

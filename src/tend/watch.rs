@@ -42,8 +42,8 @@ pub async fn watch(ledger: Ledger, targets: Arc<Targets>, last: LastTotals, heal
                 Err(error) => tracing::debug!(%error, "those that wait for their turn cannot be counted"),
             }
         }
-        // A large backlog takes long to count: it is counted more rarely, for at most a twentieth of the time.
-        pause = WATCH.max(began.elapsed() * 20).min(Duration::from_secs(30));
+        // A large backlog takes long to count: it is counted more rarely, for at most a fiftieth of the time.
+        pause = WATCH.max(began.elapsed() * 50).min(Duration::from_secs(30));
         match ledger.oldest().await {
             Ok(oldest) => {
                 let ages = [

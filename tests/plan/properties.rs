@@ -112,7 +112,9 @@ proptest! {
             let mut whole = bench.lane.whole_survey(&bench.rules, bench.now);
             let all = draft::next(&bench.lane, &mut whole, &bench.rules, bench.now);
             match &next {
-                Next::Send(some) => prop_assert!(alone || Some(&**some) == all.as_ref(), "{:?} {:?}", some, all),
+                Next::Send(some) => {
+                    prop_assert!(all.is_some() && (alone || Some(&**some) == all.as_ref()), "{:?} {:?}", some, all);
+                }
                 Next::Rest { .. } if bench.lane.memo.intents.is_empty() && bench.lane.memo.not_before.is_none() => {
                     prop_assert!(all.is_none(), "what is due is found, however little is looked at: {:?}", all);
                 }
