@@ -103,6 +103,7 @@ pub async fn run(
         cut: cut.clone(),
         wake: Arc::clone(&wake),
         outcomes: Arc::clone(&outcomes),
+        is_crowded: Arc::default(),
     };
     let audited = tend::LastAudit::default();
     show_state(&board, &totals, &audited, &status, &dispatcher);

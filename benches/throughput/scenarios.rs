@@ -266,7 +266,8 @@ impl Play<'_> {
     }
 
     async fn growth(&mut self) {
-        for series in growth::series() {
+        let only = std::env::var("SERIES").ok();
+        for series in growth::series().into_iter().filter(|series| only.as_ref().is_none_or(|only| only == series.name)) {
             let mut measures = Vec::new();
             for (x, setup) in &series.points {
                 measures.push(self.daemon(&format!("{} {x}", series.name), setup.clone()).await);

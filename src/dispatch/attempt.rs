@@ -23,13 +23,13 @@ use serde_json::value::to_raw_value;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What came of an attempt, and the place for the order's next turn where it may take it at once.
+/// What came of an attempt.
 #[derive(Debug)]
 pub struct Ended {
     /// What is to be written.
     pub settlement: Settlement,
-    /// Kept until it is written.
-    pub next: Option<Place>,
+    /// Kept until it is written; for the order's next turn where it may take it at once.
+    pub place: Place,
 }
 
 /// Makes the attempt; nothing comes of it where there is nothing to do. It always ends by `dispatch.request_timeout` after the claim
@@ -53,9 +53,10 @@ pub async fn attempt(dispatcher: &Dispatcher, mut claimed: Claimed, mut place: P
     hold(dispatcher, &target, &judgement, &moment).await;
     apply::apply(&mut claimed.lane, &claimed.next, &exchange, &judgement, &moment);
     let mut settlement = settlement(claimed, &rules, now, attempt);
-    let next = if settlement.release == Release::Now { place.next_turn() } else { None };
-    settlement.may_go_on = next.is_some();
-    Some(Ended { settlement, next })
+    let next = if settlement.release == Release::Now { place.next_turn() } else { Err(place) };
+    settlement.may_go_on = next.is_ok();
+    let (Ok(place) | Err(place)) = next;
+    Some(Ended { settlement, place })
 }
 
 async fn call(dispatcher: &Dispatcher, target: &Target, claimed: &Claimed) -> Option<(Operation, Exchange)> {

@@ -36,6 +36,7 @@ use fail::fail_point;
 use place::Place;
 use settling::Settler;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use target::Target;
@@ -73,6 +74,8 @@ pub struct Dispatcher {
     pub wake: Arc<Notify>,
     /// Woken when outcomes wait for the publisher.
     pub outcomes: Arc<Notify>,
+    /// Whether a claim found no place left: the next that is given back wakes it.
+    pub is_crowded: Arc<AtomicBool>,
 }
 
 impl Dispatcher {
@@ -118,8 +121,10 @@ impl Dispatcher {
     /// Leases what may be worked on now, with its turn taken and its intent written. Targets take turns at being asked first, so
     /// that a busy one does not starve the others. What was leased before an error is kept.
     async fn claim(&self, slots: &Arc<Semaphore>, round: usize) -> (Vec<(Claimed, Place)>, Option<LedgerError>) {
-        let mut all = Vec::new();
+        let (mut all, mut is_crowded) = (Vec::new(), false);
         let count = self.targets.len();
+        // Before places are counted: one that is given back meanwhile is not missed.
+        self.is_crowded.store(true, Ordering::Release);
         for (name, target) in self.targets.iter().cycle().skip(round % count.max(1)).take(count) {
             let room = lock(&target.gate).room(Instant::now());
             let share = (MOST_AT_ONCE / count).max(1);
@@ -131,6 +136,7 @@ impl Dispatcher {
                 free.push(slot);
             }
             if free.is_empty() {
+                is_crowded = true;
                 continue;
             }
             match self.claim_of(name, target, free.len()).await {
@@ -140,6 +146,9 @@ impl Dispatcher {
                 })),
                 Err(error) => return (all, Some(error)),
             }
+        }
+        if !is_crowded {
+            self.is_crowded.store(false, Ordering::Release);
         }
         (all, None)
     }

@@ -1,4 +1,4 @@
-//! A place among the orders that are worked on: held from the claim, or from one turn to the next, until the call has ended.
+//! A place among the orders that are worked on: held from the claim, over one turn after another, until the last is written.
 
 use super::gate::Sign;
 use super::lock;
@@ -44,13 +44,14 @@ impl Place {
         self.has_ended = true;
     }
 
-    /// The place for the order's next turn, where it may take it at once: not for ever, and only where the target may be called.
-    pub fn next_turn(mut self) -> Option<Place> {
+    /// The place for the order's next turn, where it may take it at once: not for ever, and only where the target may be called. Else
+    /// this one, which is kept until its turn is written: what has ended and is not settled takes room, too.
+    pub fn next_turn(mut self) -> Result<Place, Place> {
         let may = self.has_ended && self.turns < MOST_TURNS && lock(&self.target.gate).room(Instant::now()) > 0;
-        let slot = self.slot.take().filter(|_| may)?;
+        let Some(slot) = self.slot.take_if(|_| may) else { return Err(self) };
         let mut next = Place::take(slot, &self.target, self.order);
         next.turns = self.turns + 1;
-        Some(next)
+        Ok(next)
     }
 }
 

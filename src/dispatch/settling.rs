@@ -11,6 +11,7 @@ use crate::ops::lifecycle::{Health, Pulse};
 use crate::ops::{metrics, traces};
 use fail::fail_point;
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -23,16 +24,10 @@ const MOST_AT_ONCE: usize = 256;
 #[derive(Debug, Clone)]
 pub struct Settler(mpsc::Sender<HandedOver>);
 
-/// What came of an attempt, on its way into the loop.
+/// What came of an attempt, on its way into the loop, and the way back for a lane that may be held for its next turn.
 struct HandedOver {
-    settlement: Settlement,
-    onward: Option<Onward>,
-}
-
-/// The way back for a lane that may be held for its next turn, and the place for that.
-struct Onward {
-    place: Place,
-    back: oneshot::Sender<(Claimed, Place)>,
+    ended: Ended,
+    back: Option<oneshot::Sender<(Claimed, Place)>>,
 }
 
 impl Settler {
@@ -46,12 +41,8 @@ impl Settler {
     /// Hands over what came of an attempt; waits where the loop is behind. Gives the lane and its place back once it is written, where
     /// it is held for its next turn.
     pub async fn hand_over(&self, ended: Ended) -> Option<(Claimed, Place)> {
-        let Ended { settlement, next } = ended;
-        let (onward, held) = match next.map(|place| (place, oneshot::channel())) {
-            Some((place, (back, held))) => (Some(Onward { place, back }), Some(held)),
-            None => (None, None),
-        };
-        if self.0.send(HandedOver { settlement, onward }).await.is_err() {
+        let (back, held) = ended.settlement.may_go_on.then(oneshot::channel).unzip();
+        if self.0.send(HandedOver { ended, back }).await.is_err() {
             tracing::error!("an attempt could not be settled: its lease will end, and the order will be read");
             return None;
         }
@@ -89,20 +80,25 @@ impl Settling {
         let is_stopped = self.stop.is_cancelled();
         let (mut settlements, onward): (Vec<_>, Vec<_>) = group
             .into_iter()
-            .map(|handed| (handed.settlement, handed.onward.filter(|_| !is_stopped)))
-            .map(|(settlement, onward)| (Settlement { may_go_on: onward.is_some(), ..settlement }, onward))
+            .map(|HandedOver { ended: Ended { mut settlement, place }, back }| {
+                settlement.may_go_on &= !is_stopped;
+                (settlement, (place, back))
+            })
             .unzip();
         metrics::BATCH_SIZE.record(&["settle"], settlements.len());
         let go_on = self.write(&mut settlements).await;
         metrics::TURNS.add(&["hold"], go_on.len() as u64);
-        if settlements.iter().any(|settlement| settlement.release == Release::Now && !go_on.contains(&settlement.claimed.id)) {
-            self.dispatcher.wake.notify_one();
-        }
-        for (settlement, onward) in settlements.into_iter().zip(onward) {
-            if let Some(Onward { place, back }) = onward.filter(|_| go_on.contains(&settlement.claimed.id)) {
+        let is_due = |settlement: &Settlement| settlement.release == Release::Now && !go_on.contains(&settlement.claimed.id);
+        let is_any_due = settlements.iter().any(is_due);
+        for (settlement, (place, back)) in settlements.into_iter().zip(onward) {
+            if let Some(back) = back.filter(|_| go_on.contains(&settlement.claimed.id)) {
                 // Whoever handed it over waits for it.
                 drop(back.send((settlement.claimed, place)));
             }
+        }
+        // Now the places of those that do not go on are free.
+        if is_any_due || self.dispatcher.is_crowded.swap(false, Ordering::AcqRel) {
+            self.dispatcher.wake.notify_one();
         }
     }
 

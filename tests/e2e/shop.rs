@@ -83,6 +83,7 @@ impl Shop {
             cut: CancellationToken::new(),
             wake: Arc::clone(&self.wake),
             outcomes: Arc::default(),
+            is_crowded: Arc::default(),
         }
     }
 
