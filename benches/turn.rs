@@ -2,32 +2,19 @@
 //! `make bench`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-use bwp_sync::config::{Coalesce, Environment, ReadFirst};
+#[path = "../tests/support/rules.rs"]
+mod rules;
+
+use bwp_sync::config::Coalesce;
 use bwp_sync::event::{self, RawRecord, Reading};
 use bwp_sync::plan::lane::Live;
 use bwp_sync::plan::subject::AliasTypes;
 use bwp_sync::plan::{Lane, Next, Rules};
 use bwp_sync::prime::view::OrderView;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
+use rules::rules;
 use serde_json::json;
 use std::time::Instant;
-
-fn rules(coalesce: Coalesce) -> Rules {
-    Rules {
-        environment: Environment::Production,
-        alias_types: AliasTypes::default(),
-        coalesce,
-        read_first: ReadFirst::Off,
-        doubted_at: None,
-        read_interval: TimeDelta::minutes(15),
-        give_up_after: TimeDelta::hours(72),
-        sandbox_interval: TimeDelta::minutes(5),
-        request_timeout: TimeDelta::seconds(8),
-        retry_budget: TimeDelta::hours(24),
-        blind: false,
-        open_for: TimeDelta::zero(),
-    }
-}
 
 fn refund(no: usize) -> Live {
     let data = json!({"order": {"id": "hot"}, "refund": {"id": format!("RF-{no}")}, "state": "SUCCESS",
@@ -72,7 +59,7 @@ fn main() {
     let now: DateTime<Utc> = "2025-03-02T00:00:00Z".parse().unwrap();
     println!("{:>10} {:>10} {:>10} {:>12}", "coalesce", "settled", "queued", "us/attempt");
     for coalesce in [Coalesce::Off, Coalesce::Order] {
-        let rules = rules(coalesce);
+        let rules = Rules { coalesce, ..rules() };
         for (settled, queued) in [(0, 1), (0, 10), (0, 100), (0, 1_000), (2_000, 1), (2_000, 1_000)] {
             // Made in joined mutations, whatever is measured.
             let lane = lane(&Rules { coalesce: Coalesce::Order, ..rules.clone() }, settled, queued, now);

@@ -147,9 +147,7 @@ impl Dispatcher {
                 Err(error) => return (all, Some(error)),
             }
         }
-        if !is_crowded {
-            self.is_crowded.store(false, Ordering::Release);
-        }
+        self.is_crowded.store(is_crowded, Ordering::Release);
         (all, None)
     }
 

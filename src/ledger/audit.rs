@@ -12,7 +12,7 @@ use uuid::Uuid;
 const LANES: i64 = 200;
 
 /// Lanes of one part that are looked at because they are held, or were when their holders died: more than a fleet has.
-const FLIGHT: i64 = 5_000;
+const HELD: i64 = 5_000;
 
 /// Events of a lane that are looked at, of the oldest and of the newest, beside those that are in flight or unknown.
 const EVENTS: i64 = 32;
@@ -55,7 +55,7 @@ impl Ledger {
             let turn: Vec<i64> = sqlx::query_scalar(NEXT_LANES).bind(after).bind(LANES).fetch_all(&mut *moment).await?;
             let held: Vec<i64> =
                 sqlx::query_scalar("SELECT id FROM lane WHERE is_leased OR parked_until IS NOT NULL ORDER BY id LIMIT $1")
-                    .bind(FLIGHT)
+                    .bind(HELD)
                     .fetch_all(&mut *moment)
                     .await?;
             let mut ids = [&turn, &held, suspects].concat();

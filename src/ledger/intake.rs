@@ -88,10 +88,7 @@ async fn take_in(db: &mut PgConnection, batch: &[Incoming], targets: &Targets) -
     let orders = fresh.iter().map(|event| event.order);
     let Some(mut lanes) = lanes_of(db, orders, &said).await? else { return Ok(None) };
     fail_point!("intake-locked");
-    apply_aliases(db, &said, &mut lanes, targets).await?;
-    if !said.is_empty() {
-        touch(db, &said.iter().filter_map(|said| lanes.get(&said.order)).copied().collect()).await?;
-    }
+    say(db, &said, &mut lanes, targets).await?;
     fail_point!("intake-aliased");
     let (mut outcomes, finals) = insert_work(db, &fresh, &lanes, targets, now).await?;
     fail_point!("intake-queued");
@@ -137,10 +134,7 @@ pub(super) async fn take_anew(
     let Some(mut lanes) = lanes_of(db, orders, &said).await? else {
         return Err(LedgerError::Unavailable("lanes were merged meanwhile".into()));
     };
-    apply_aliases(db, &said, &mut lanes, targets).await?;
-    if !said.is_empty() {
-        touch(db, &said.iter().filter_map(|said| lanes.get(&said.order)).copied().collect()).await?;
-    }
+    say(db, &said, &mut lanes, targets).await?;
     let (outcomes, _) = insert_work(db, &fresh, &lanes, targets, now).await?;
     for row in &outcomes {
         tally.add("final", kind_label(row.kind), 1);
@@ -150,6 +144,15 @@ pub(super) async fn take_anew(
     }
     record_outcomes(db, &outcomes, now).await?;
     Ok(lanes.into_values().collect())
+}
+
+/// Puts what is said into the alias table. An order is used by what is said of it.
+async fn say<'a>(db: &mut PgConnection, said: &[Said<'a>], lanes: &mut Lanes<'a>, targets: &Targets) -> Result<(), LedgerError> {
+    apply_aliases(db, said, lanes, targets).await?;
+    if !said.is_empty() {
+        touch(db, &said.iter().filter_map(|said| lanes.get(&said.order)).copied().collect()).await?;
+    }
+    Ok(())
 }
 
 pub(super) type Repeated<'a> = (&'a Place, &'a Event, Uuid, &'a Original);

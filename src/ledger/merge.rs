@@ -25,7 +25,8 @@ pub async fn tie_lanes(
     if learned.is_empty() {
         return Ok(BTreeSet::new());
     }
-    insert_names(db, learned).await?;
+    let names: BTreeMap<OrderKey, i64> = learned.iter().map(|(key, lane, _)| (*key, *lane)).collect();
+    naming::lead(db, names).await?;
     fail_point!("tie-named");
     let found = naming::find_lanes(db, learned.iter().map(|(key, ..)| *key).collect()).await?;
     let mut moved: BTreeMap<i64, i64> = BTreeMap::new();
@@ -67,25 +68,6 @@ fn follow(moved: &BTreeMap<i64, i64>, mut lane: i64) -> i64 {
         lane = *next;
     }
     lane
-}
-
-/// Names that lead nowhere yet lead to their lanes; one that somebody else has just made keeps leading there.
-async fn insert_names(db: &mut PgConnection, learned: &[(OrderKey<'_>, i64, Option<NameRow>)]) -> Result<(), LedgerError> {
-    let names: BTreeMap<OrderKey, i64> = learned.iter().map(|(key, lane, _)| (*key, *lane)).collect();
-    let (targets, types, ids) = naming::columns(names.keys().copied());
-    sqlx::query(
-        "INSERT INTO order_name (target, alias_type, id, lane)
-         SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS k (target, alias_type, id, lane)
-         ORDER BY target COLLATE \"C\", alias_type COLLATE \"C\", id COLLATE \"C\"
-         ON CONFLICT DO NOTHING",
-    )
-    .bind(targets)
-    .bind(types)
-    .bind(ids)
-    .bind(names.values().copied().collect::<Vec<_>>())
-    .execute(db)
-    .await?;
-    Ok(())
 }
 
 /// Whether two lanes are known to be different orders at Buy with Prime.

@@ -81,6 +81,22 @@ pub fn columns<'a>(keys: impl IntoIterator<Item = OrderKey<'a>>) -> (Vec<&'a str
     keys.into_iter().map(|key| (key.target, key.alias_type, key.id)).collect()
 }
 
+/// Four parallel columns of names of things, for `unnest`.
+pub fn thing_columns<'a>(keys: impl IntoIterator<Item = ThingKey<'a>>) -> (Vec<i64>, Vec<i16>, Vec<&'a str>, Vec<&'a str>) {
+    keys.into_iter().map(|(lane, kind, alias)| (lane, alias_kind_code(kind), &*alias.alias_type, &*alias.id)).collect()
+}
+
+/// Ids, origins and versions of rows.
+pub type SaidColumns<'a> = (Vec<Option<&'a str>>, Vec<Option<i16>>, Vec<Option<i64>>);
+
+/// Three parallel columns of what rows say, for `unnest`. Nothing where nothing is said.
+pub fn said_columns<'a>(rows: impl IntoIterator<Item = Option<&'a NameRow>>) -> SaidColumns<'a> {
+    let version = |row: &NameRow| row.version.and_then(|version| i64::try_from(version).ok());
+    let rows = rows.into_iter();
+    rows.map(|row| (row.and_then(|row| row.bwp_id.as_deref()), row.map(|row| origin_code(row.origin)), row.and_then(version)))
+        .collect()
+}
+
 /// What was found for keys, of which each row gives the number first.
 pub fn found<K: Copy + Eq + Hash, V>(
     keys: &[K],
@@ -155,6 +171,25 @@ pub async fn make_lane(db: &mut PgConnection, target: &str) -> Result<i64, Ledge
     Ok(sqlx::query_scalar("INSERT INTO lane (target) VALUES ($1) RETURNING id").bind(target).fetch_one(db).await?)
 }
 
+/// Names that lead nowhere yet lead to their lanes, made in key order; one that somebody else has just made keeps leading there.
+pub async fn lead(db: &mut PgConnection, names: impl IntoIterator<Item = (OrderKey<'_>, i64)>) -> Result<(), LedgerError> {
+    let (keys, lanes): (Vec<OrderKey>, Vec<i64>) = names.into_iter().unzip();
+    let (targets, types, ids) = columns(keys);
+    sqlx::query(
+        "INSERT INTO order_name (target, alias_type, id, lane)
+         SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS k (target, alias_type, id, lane)
+         ORDER BY target COLLATE \"C\", alias_type COLLATE \"C\", id COLLATE \"C\"
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(targets)
+    .bind(types)
+    .bind(ids)
+    .bind(lanes)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 /// Reads `bwp_id, origin, version, said_at` from the given column on.
 pub fn name_row(row: &PgRow, at: usize) -> Result<NameRow, LedgerError> {
     let version: Option<i64> = row.try_get(at + 2)?;
@@ -173,6 +208,7 @@ pub async fn write_order_rows(db: &mut PgConnection, mut rows: Vec<(OrderKey<'_>
     }
     rows.sort_by_key(|row| row.0);
     let (targets, types, ids) = columns(rows.iter().map(|row| row.0));
+    let (bwp_ids, origins, versions) = said_columns(rows.iter().map(|row| Some(&row.2)));
     sqlx::query(
         "WITH said AS (
              SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::smallint[], $7::bigint[],
@@ -193,9 +229,9 @@ pub async fn write_order_rows(db: &mut PgConnection, mut rows: Vec<(OrderKey<'_>
     .bind(types)
     .bind(ids)
     .bind(rows.iter().map(|row| row.1).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.2.bwp_id.as_deref()).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| origin_code(row.2.origin)).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.2.version.and_then(|version| i64::try_from(version).ok())).collect::<Vec<_>>())
+    .bind(bwp_ids)
+    .bind(origins)
+    .bind(versions)
     .bind(rows.iter().map(|row| row.2.time).collect::<Vec<_>>())
     .execute(db)
     .await?;
@@ -214,16 +250,17 @@ pub async fn thing_rows<'a>(
         return Ok(HashMap::new());
     }
     let keys: Vec<ThingKey> = keys.into_iter().collect();
+    let (lanes, kinds, types, ids) = thing_columns(keys.iter().copied());
     let rows = sqlx::query(
         "SELECT k.at, n.bwp_id, n.origin, n.version, n.said_at
          FROM unnest($1::bigint[], $2::smallint[], $3::text[], $4::text[]) WITH ORDINALITY AS k (lane, kind, alias_type, id, at)
          CROSS JOIN LATERAL (SELECT * FROM name n
              WHERE (n.lane, n.kind, n.alias_type, n.id) = (k.lane, k.kind, k.alias_type, k.id) LIMIT 1) n",
     )
-    .bind(keys.iter().map(|key| key.0).collect::<Vec<_>>())
-    .bind(keys.iter().map(|key| alias_kind_code(key.1)).collect::<Vec<_>>())
-    .bind(keys.iter().map(|key| &*key.2.alias_type).collect::<Vec<_>>())
-    .bind(keys.iter().map(|key| &*key.2.id).collect::<Vec<_>>())
+    .bind(lanes)
+    .bind(kinds)
+    .bind(types)
+    .bind(ids)
     .fetch_all(db)
     .await?;
     found(&keys, &rows, |row| name_row(row, 1))
@@ -235,6 +272,8 @@ pub async fn write_thing_rows(db: &mut PgConnection, mut rows: Vec<(ThingKey<'_>
         return Ok(());
     }
     rows.sort_by_key(|row| row.0);
+    let (lanes, kinds, types, ids) = thing_columns(rows.iter().map(|row| row.0));
+    let (bwp_ids, origins, versions) = said_columns(rows.iter().map(|row| Some(row.1)));
     sqlx::query(
         "WITH said AS (
              SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::text[], $4::text[], $5::text[], $6::smallint[], $7::bigint[],
@@ -251,13 +290,13 @@ pub async fn write_thing_rows(db: &mut PgConnection, mut rows: Vec<(ThingKey<'_>
          ON CONFLICT (lane, kind, alias_type, id) DO UPDATE
          SET bwp_id = excluded.bwp_id, origin = excluded.origin, version = excluded.version, said_at = excluded.said_at",
     )
-    .bind(rows.iter().map(|row| row.0.0).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| alias_kind_code(row.0.1)).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| &*row.0.2.alias_type).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| &*row.0.2.id).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.1.bwp_id.as_deref()).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| origin_code(row.1.origin)).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.1.version.and_then(|version| i64::try_from(version).ok())).collect::<Vec<_>>())
+    .bind(lanes)
+    .bind(kinds)
+    .bind(types)
+    .bind(ids)
+    .bind(bwp_ids)
+    .bind(origins)
+    .bind(versions)
     .bind(rows.iter().map(|row| row.1.time).collect::<Vec<_>>())
     .execute(db)
     .await?;

@@ -53,14 +53,8 @@ pub fn wanted(lane: &Lane, group: &[EventNo]) -> BTreeMap<Subject, Known> {
     for (no, live) in group.iter().filter_map(|no| lane.events.get_key_value(no)) {
         for (subject, facet) in lane.open_facets(live) {
             let holder = (!live.is_ghost).then_some(*no);
-            match wanted.get_mut(&*subject) {
-                Some(known) => known.overlay(facet, live.rank, holder),
-                None => {
-                    let mut known = known(lane, &subject);
-                    known.overlay(facet, live.rank, holder);
-                    wanted.insert(subject.into_owned(), known);
-                }
-            }
+            let known = wanted.entry(subject.into_owned()).or_insert_with_key(|subject| known(lane, subject));
+            known.overlay(facet, live.rank, holder);
         }
     }
     wanted

@@ -219,10 +219,6 @@ impl Lane {
     }
 
     fn look_at(&self, group: &[EventNo], in_flight: &BTreeSet<Subject>, context: &Context) -> Survey {
-        Survey::new(group, self.found(group, in_flight, context))
-    }
-
-    fn found(&self, group: &[EventNo], in_flight: &BTreeSet<Subject>, context: &Context) -> BTreeMap<Subject, Box<Found>> {
         let wanted = wanted(self, group);
         let parts = parts(self, &wanted);
         let mut all = BTreeMap::new();
@@ -248,7 +244,7 @@ impl Lane {
             };
             all.insert(subject, Box::new(Found { known, plan, pending, holders }));
         }
-        all
+        Survey::new(group, all)
     }
 
     /// The things that an event still counts for: not those for which it was refused.

@@ -3,10 +3,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod counted;
+#[path = "../support/rules.rs"]
+mod rules;
 mod way;
 
+use bwp_sync::config::Coalesce;
+use bwp_sync::plan::Rules;
 use counted::instructions;
-use way::{EVENTS, Order, rules};
+use rules::rules;
+use way::{EVENTS, Order};
 
 /// What an event may cost, from its record to the text of its outcome, as it was when this was written last. Instructions are those
 /// of an unoptimised build, as tests are.
@@ -18,6 +23,11 @@ const BYTES: u64 = 70_801;
 const GROWTH: f64 = 0.05;
 const SHRINKING: f64 = 0.10;
 
+/// Each event is a mutation of its own.
+fn alone() -> Rules {
+    Rules { coalesce: Coalesce::Off, ..rules() }
+}
+
 fn hold(what: &str, seen: u64, budget: u64) {
     println!("{what} of an event: {seen}, budget {budget}");
     let share = seen as f64 / budget as f64 - 1.0;
@@ -27,7 +37,7 @@ fn hold(what: &str, seen: u64, budget: u64) {
 
 #[test]
 fn an_event_allocates_no_more_than_its_budget() {
-    let (rules, order) = (rules(), Order::new(1));
+    let (rules, order) = (alone(), Order::new(1));
     order.walk(&rules);
     let counted = allocation_counter::measure(|| order.walk(&rules));
     hold("allocations", counted.count_total / EVENTS as u64, ALLOCATIONS);
@@ -45,7 +55,7 @@ fn an_event_takes_no_more_instructions_than_its_budget() {
 #[test]
 #[ignore = "valgrind runs it"]
 fn walked() {
-    let (rules, order) = (rules(), Order::new(1));
+    let (rules, order) = (alone(), Order::new(1));
     let walks: u32 = std::env::var("WALKS").unwrap().parse().unwrap();
     (0..walks).for_each(|_| order.walk(&rules));
 }

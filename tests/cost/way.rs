@@ -1,7 +1,6 @@
 //! The way of events through everything that computes and neither reads nor writes: read, planned, made into a request, answered,
 //! judged, taken in, and what the ledger and the outcome would say of it.
 
-use bwp_sync::config::{Coalesce, Environment, ReadFirst};
 use bwp_sync::dispatch::apply::{Moment, apply};
 use bwp_sync::dispatch::mask::without_payers;
 use bwp_sync::dispatch::schedule::Schedule;
@@ -15,7 +14,7 @@ use bwp_sync::plan::{Lane, Next, Rules};
 use bwp_sync::prime::answer;
 use bwp_sync::prime::documents::Operation;
 use bwp_sync::prime::exchange::Exchange;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use std::hint::black_box;
 use std::time::Duration;
@@ -118,22 +117,4 @@ fn tell(settled: &Settled, lane: &Lane, now: DateTime<Utc>) {
         number: 1,
     };
     black_box(outcome::of_event(&settled.live.event, &place, &ending));
-}
-
-/// As the configuration's defaults are, but for `dispatch.coalesce`.
-pub fn rules() -> Rules {
-    Rules {
-        environment: Environment::Production,
-        alias_types: AliasTypes::default(),
-        coalesce: Coalesce::Off,
-        read_first: ReadFirst::Off,
-        doubted_at: None,
-        read_interval: TimeDelta::minutes(15),
-        give_up_after: TimeDelta::hours(72),
-        sandbox_interval: TimeDelta::minutes(5),
-        request_timeout: TimeDelta::seconds(8),
-        retry_budget: TimeDelta::hours(24),
-        blind: false,
-        open_for: TimeDelta::zero(),
-    }
 }

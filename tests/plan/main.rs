@@ -18,11 +18,13 @@ mod properties;
 mod read_first;
 mod refunds;
 mod returns;
+#[path = "../support/rules.rs"]
+mod rules;
 mod shipments;
 mod snapshots;
 mod verdicts;
 
-use bwp_sync::config::{Coalesce, Environment, ReadFirst};
+use bwp_sync::config::Environment;
 use bwp_sync::event::{self, Alias, AliasKind, Reading};
 use bwp_sync::plan::answers::Postponed;
 use bwp_sync::plan::lane::{Draft, Live, Standing};
@@ -30,10 +32,10 @@ use bwp_sync::plan::names::{NameRow, Origin};
 use bwp_sync::plan::outcome::{Class, Reason, Status};
 use bwp_sync::plan::rank::EventNo;
 use bwp_sync::plan::step::Question;
-use bwp_sync::plan::subject::AliasTypes;
 use bwp_sync::plan::{Lane, Next, Rules, Turn};
 use bwp_sync::prime::view::OrderView;
 use chrono::{DateTime, TimeDelta, Utc};
+use rules::rules;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -54,20 +56,8 @@ const SANDBOX_INTERVAL: i64 = 5;
 
 impl Bench {
     fn new() -> Bench {
-        let rules = Rules {
-            environment: Environment::Production,
-            alias_types: AliasTypes::default(),
-            coalesce: Coalesce::Order,
-            read_first: ReadFirst::Off,
-            doubted_at: None,
-            read_interval: TimeDelta::minutes(READ_INTERVAL),
-            give_up_after: TimeDelta::hours(72),
-            sandbox_interval: TimeDelta::minutes(SANDBOX_INTERVAL),
-            request_timeout: TimeDelta::seconds(8),
-            retry_budget: TimeDelta::hours(24),
-            blind: false,
-            open_for: TimeDelta::zero(),
-        };
+        let (read_interval, sandbox_interval) = (TimeDelta::minutes(READ_INTERVAL), TimeDelta::minutes(SANDBOX_INTERVAL));
+        let rules = Rules { read_interval, sandbox_interval, ..rules() };
         let now = "2025-03-02T00:00:00Z".parse().unwrap();
         let mut bench = Bench {
             lane: Lane::default(),

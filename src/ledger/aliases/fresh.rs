@@ -3,7 +3,6 @@
 
 use super::super::LedgerError;
 use super::super::alias_rows::{Effect, Said};
-use super::super::codec::{alias_kind_code, origin_code};
 use super::super::naming::{self, Lanes, Leads, OrderKey, ThingKey};
 use super::lanes::ties;
 use crate::event::{Alias, AliasKind};
@@ -98,6 +97,7 @@ async fn insert_names(
     said_at: DateTime<Utc>,
 ) -> sqlx::Result<PgQueryResult> {
     let (targets, types, ids) = naming::columns(rows.iter().map(|(key, ..)| *key));
+    let (bwp_ids, origins, versions) = naming::said_columns(rows.iter().map(|(.., row)| *row));
     sqlx::query(
         "INSERT INTO order_name (target, alias_type, id, lane, bwp_id, origin, version, said_at)
          SELECT k.*, CASE WHEN k.origin IS NOT NULL THEN $8::timestamptz END
@@ -108,9 +108,9 @@ async fn insert_names(
     .bind(types)
     .bind(ids)
     .bind(rows.iter().map(|(_, lane, _)| *lane).collect::<Vec<_>>())
-    .bind(rows.iter().map(|(.., row)| row.and_then(|row| row.bwp_id.as_deref())).collect::<Vec<_>>())
-    .bind(rows.iter().map(|(.., row)| row.map(|row| origin_code(row.origin))).collect::<Vec<_>>())
-    .bind(rows.iter().map(|(.., row)| row.and_then(version)).collect::<Vec<_>>())
+    .bind(bwp_ids)
+    .bind(origins)
+    .bind(versions)
     .bind(said_at)
     .execute(db)
     .await
@@ -122,24 +122,22 @@ async fn insert_things(
     rows: &[(ThingKey<'_>, &NameRow)],
     said_at: DateTime<Utc>,
 ) -> sqlx::Result<PgQueryResult> {
+    let (lanes, kinds, types, ids) = naming::thing_columns(rows.iter().map(|(key, _)| *key));
+    let (bwp_ids, origins, versions) = naming::said_columns(rows.iter().map(|(_, row)| Some(*row)));
     sqlx::query(
         "INSERT INTO name (lane, kind, alias_type, id, bwp_id, origin, version, said_at)
          SELECT k.*, $8::timestamptz FROM unnest($1::bigint[], $2::smallint[], $3::text[], $4::text[], $5::text[], $6::smallint[], $7::bigint[]) AS k",
     )
-    .bind(rows.iter().map(|((lane, ..), _)| *lane).collect::<Vec<_>>())
-    .bind(rows.iter().map(|((_, kind, _), _)| alias_kind_code(*kind)).collect::<Vec<_>>())
-    .bind(rows.iter().map(|((.., alias), _)| &*alias.alias_type).collect::<Vec<_>>())
-    .bind(rows.iter().map(|((.., alias), _)| &*alias.id).collect::<Vec<_>>())
-    .bind(rows.iter().map(|(_, row)| row.bwp_id.as_deref()).collect::<Vec<_>>())
-    .bind(rows.iter().map(|(_, row)| origin_code(row.origin)).collect::<Vec<_>>())
-    .bind(rows.iter().map(|(_, row)| version(row)).collect::<Vec<_>>())
+    .bind(lanes)
+    .bind(kinds)
+    .bind(types)
+    .bind(ids)
+    .bind(bwp_ids)
+    .bind(origins)
+    .bind(versions)
     .bind(said_at)
     .execute(db)
     .await
-}
-
-fn version(row: &NameRow) -> Option<i64> {
-    row.version.and_then(|version| i64::try_from(version).ok())
 }
 
 /// Puts a row in where it ranks above what the same batch has said before.

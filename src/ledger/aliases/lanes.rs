@@ -159,19 +159,7 @@ impl<'a> Plan<'a> {
             Place::New(at) => new.get(at).copied(),
         };
         let names: Vec<(OrderKey, i64)> = self.placed.iter().filter_map(|placed| Some((placed.key, lane_of(placed)?))).collect();
-        let (targets, types, ids) = columns(names.iter().map(|(key, _)| *key));
-        sqlx::query(
-            "INSERT INTO order_name (target, alias_type, id, lane)
-             SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS k (target, alias_type, id, lane)
-             ORDER BY target COLLATE \"C\", alias_type COLLATE \"C\", id COLLATE \"C\"
-             ON CONFLICT DO NOTHING",
-        )
-        .bind(targets)
-        .bind(types)
-        .bind(ids)
-        .bind(names.iter().map(|(_, lane)| *lane).collect::<Vec<_>>())
-        .execute(&mut *db)
-        .await?;
+        naming::lead(db, names.iter().copied()).await?;
         let found = find_lanes(db, names.into_iter().map(|(key, _)| key).collect()).await?;
         let used: BTreeSet<i64> = found.values().copied().collect();
         let orphans: Vec<i64> = new.into_iter().filter(|lane| !used.contains(lane)).collect();

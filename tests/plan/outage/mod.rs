@@ -4,11 +4,10 @@
 mod fleet;
 mod prime;
 
-use bwp_sync::config::{Coalesce, Environment, ReadFirst};
+use crate::rules::rules as usual;
 use bwp_sync::dispatch::gate::GateRules;
 use bwp_sync::plan::Rules;
 use bwp_sync::plan::outcome::Status;
-use bwp_sync::plan::subject::AliasTypes;
 use chrono::TimeDelta;
 use fleet::{ANSWER, Fleet, LONGEST_WAIT};
 use prime::{Fault, Outage, Prime};
@@ -26,18 +25,10 @@ const PROBE_INTERVAL: i64 = 5 * SECOND;
 /// Both budgets are shorter than the outage: whoever is charged for it dies.
 fn rules() -> Rules {
     Rules {
-        environment: Environment::Production,
-        alias_types: AliasTypes::default(),
-        coalesce: Coalesce::Order,
-        read_first: ReadFirst::Off,
         read_interval: TimeDelta::minutes(2),
         give_up_after: TimeDelta::minutes(20),
-        sandbox_interval: TimeDelta::minutes(5),
-        request_timeout: TimeDelta::seconds(8),
         retry_budget: TimeDelta::minutes(10),
-        blind: false,
-        open_for: TimeDelta::zero(),
-        doubted_at: None,
+        ..usual()
     }
 }
 
