@@ -70,7 +70,7 @@ pub async fn run(
 ) -> Result<(), RunError> {
     let targets = Arc::new(target::targets(&settings).map_err(RunError::Configuration)?);
     let names: Arc<Targets> =
-        Arc::new(targets.iter().map(|(name, target)| (name.clone(), target.rules.alias_types.clone())).collect());
+        Arc::new(targets.iter().map(|(name, target)| (name.clone(), target.rules().alias_types.clone())).collect());
     let (health, board) = (Health::default(), StateBoard::default());
     let ops = Ops { health: health.clone(), board: board.clone(), metrics };
     let address = settings.ops.listen;

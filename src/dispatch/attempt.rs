@@ -1,7 +1,7 @@
 //! One attempt: one call under one deadline, judged and taken into its lane.
 
 use super::apply::{self, Moment};
-use super::mask::{Payers, without_payers};
+use super::mask::{Payers, text_without_payers};
 use super::place::Place;
 use super::spans;
 use super::target::Target;
@@ -19,7 +19,6 @@ use crate::prime::documents::Operation;
 use crate::prime::exchange::Exchange;
 use chrono::{DateTime, TimeDelta, Utc};
 use fail::fail_point;
-use serde_json::value::to_raw_value;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -38,15 +37,16 @@ pub async fn attempt(dispatcher: &Dispatcher, mut claimed: Claimed, mut place: P
     let target = Arc::clone(place.target());
     let called = Instant::now();
     fail_point!("attempt-begins");
-    let (operation, exchange) = call(dispatcher, &target, &claimed).await?;
+    let (operation, request) = request(&claimed.next)?;
+    let exchange = call(dispatcher, &target, &claimed, operation, &request).await;
     fail_point!("attempt-answered");
     metrics::CALL_SECONDS.observe(&[&target.name, operation.name()], called.elapsed());
     let judgement = masked(judge(operation, &exchange, &dispatcher.verdicts), &claimed);
     count(operation, &judgement);
     spans::called(&target.name, &claimed, operation, &exchange, &judgement, called.elapsed());
     let (began, took) = (at(&claimed, called), called.elapsed());
-    let attempt = attempt_row(&claimed.next, operation, &exchange, &judgement, (began, took));
-    let rules = target.rules_now();
+    let attempt = attempt_row(&claimed.next, (operation, request), &exchange, &judgement, (began, took));
+    let rules = target.rules();
     let now = at(&claimed, Instant::now());
     let moment = Moment { rules: &rules, schedule: target.schedule, began, now, jitter: fastrand::f64() };
     place.call_ended(&exchange, apply::sign(&exchange, &judgement));
@@ -59,15 +59,19 @@ pub async fn attempt(dispatcher: &Dispatcher, mut claimed: Claimed, mut place: P
     Some(Ended { settlement, place })
 }
 
-async fn call(dispatcher: &Dispatcher, target: &Target, claimed: &Claimed) -> Option<(Operation, Exchange)> {
-    let (operation, variables) = match &claimed.next {
-        Next::Send(draft) => (operation(draft), draft.variables.to_string()),
-        Next::Read { variables, .. } => (Operation::ReadOrder, variables.to_string()),
-        Next::Rest { .. } => return None,
-    };
+/// What is asked, and with which variables.
+fn request(next: &Next) -> Option<(Operation, String)> {
+    match next {
+        Next::Send(draft) => Some((operation(draft), draft.variables.to_string())),
+        Next::Read { variables, .. } => Some((Operation::ReadOrder, variables.to_string())),
+        Next::Rest { .. } => None,
+    }
+}
+
+async fn call(dispatcher: &Dispatcher, target: &Target, claimed: &Claimed, operation: Operation, variables: &str) -> Exchange {
     let end = tokio::time::Instant::from_std(claimed.began + dispatcher.request_timeout);
     let deadline = Deadline::new(end, dispatcher.cut.clone());
-    Some((operation, target.client.call(operation, &variables, deadline).await))
+    target.client.call(operation, variables, deadline).await
 }
 
 /// What was judged, without anything of a payer: also a code may be a word of the answer.
@@ -121,7 +125,7 @@ fn settlement(mut claimed: Claimed, rules: &Rules, now: DateTime<Utc>, attempt: 
 /// The call as it is kept to explain the order: payers are masked here, and never get further.
 fn attempt_row(
     next: &Next,
-    operation: Operation,
+    (operation, request): (Operation, String),
     exchange: &Exchange,
     judgement: &Judgement,
     (at, took): (DateTime<Utc>, Duration),
@@ -139,7 +143,7 @@ fn attempt_row(
         at,
         operation: operation.name().to_owned(),
         events,
-        request: variables.and_then(|variables| to_raw_value(&without_payers(variables)).ok()),
+        request: variables.map(|variables| text_without_payers(variables, request)),
         verdict: judgement.verdict.name().to_owned(),
         http,
         // Of what went well there is nothing to say.

@@ -90,12 +90,31 @@ fn without(text: &str, value: &str) -> String {
 
 /// The same value, with every value of a payer masked, and whatever else seems to be personal by its name or by an `@`.
 pub fn without_payers(value: &Value) -> impl Serialize {
-    Masked { value, in_payer: false, is_private: |text| text.contains('@') }
+    Masked { value, in_payer: false, is_private: is_address }
+}
+
+/// A value as text, without what is masked in it: the text that there is already, where nothing is.
+pub fn text_without_payers(value: &Value, text: String) -> String {
+    if is_free_of_payers(value) { text } else { serde_json::to_string(&without_payers(value)).unwrap_or_default() }
+}
+
+fn is_free_of_payers(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.iter().all(is_free_of_payers),
+        Value::Object(members) => members.iter().all(|(name, value)| !is_personal(name) && is_free_of_payers(value)),
+        Value::String(text) => !is_address(text),
+        Value::Number(number) => !is_address(number.as_str()),
+        Value::Null | Value::Bool(_) => true,
+    }
+}
+
+fn is_address(text: &str) -> bool {
+    text.contains('@')
 }
 
 /// The same, also without what may be the number of a card, for what nobody could read: anything may be anywhere in it.
 pub fn without_anything_personal(value: &Value) -> impl Serialize {
-    Masked { value, in_payer: false, is_private: |text| text.contains('@') || is_card_number(text) }
+    Masked { value, in_payer: false, is_private: |text| is_address(text) || is_card_number(text) }
 }
 
 /// A value that is masked as it is written.
@@ -192,5 +211,9 @@ mod tests {
         let cards = json!({"type": "4111 1111 1111 1111", "id": 4111111111111111_u64, "order": "1001"});
         assert_eq!(json!(without_anything_personal(&cards)), json!({"type": "***", "id": "***", "order": "1001"}));
         assert_eq!(json!(without_payers(&cards)), cards);
+        for value in [sent(), misplaced, cards, json!({"mail": ["jane@example.com"]}), json!({"id": [1, null, {"a": "b"}]})] {
+            let text = text_without_payers(&value, value.to_string());
+            assert_eq!(text, json!(without_payers(&value)).to_string());
+        }
     }
 }

@@ -154,7 +154,7 @@ impl Dispatcher {
     async fn claim_of(&self, name: &str, target: &Target, limit: usize) -> Result<Vec<Claimed>, LedgerError> {
         let request = ClaimRequest { target: name.to_owned(), limit, lease: self.lease };
         let hold = self.hold();
-        let rules = target.rules_now();
+        let rules = target.rules();
         let decide = |lane: &mut Lane, now: DateTime<Utc>| {
             let turn = lane.turn(&rules, now);
             if let Next::Send(draft) = &turn.next {

@@ -22,13 +22,9 @@ pub struct Target {
     pub name: String,
     /// How it is called.
     pub client: Client,
-    /// What planning for it follows, without the breaker's time: see [`Target::rules_now`].
-    pub rules: Rules,
-    /// For how long its breaker has been open, or an operator has stopped it, so far, over all replicas, as the ledger last said. To be set before the first
-    /// lane is planned: time that was stored with more of it would seem to have passed.
-    pub open_for: Mutex<TimeDelta>,
-    /// What is known of Buy with Prime from before this moment is doubted where things are read first.
-    pub doubted_at: Mutex<Option<DateTime<Utc>>>,
+    /// What planning for it follows. What the ledger says of the target is to be in it before the first lane is planned: time that was
+    /// stored with more of `open_for` would seem to have passed.
+    rules: Mutex<Arc<Rules>>,
     /// How its retries are spaced.
     pub schedule: Schedule,
     /// Whether it may be called.
@@ -37,8 +33,21 @@ pub struct Target {
 
 impl Target {
     /// What planning for it follows now.
-    pub fn rules_now(&self) -> Rules {
-        Rules { open_for: *lock(&self.open_for), doubted_at: *lock(&self.doubted_at), ..self.rules.clone() }
+    pub fn rules(&self) -> Arc<Rules> {
+        Arc::clone(&lock(&self.rules))
+    }
+
+    /// For how long its breaker has been open, or an operator has stopped it, so far, over all replicas, as the ledger last said.
+    pub fn was_open_for(&self, open_for: TimeDelta) {
+        let mut rules = lock(&self.rules);
+        if rules.open_for != open_for {
+            Arc::make_mut(&mut rules).open_for = open_for;
+        }
+    }
+
+    /// What is known of Buy with Prime from before this moment is doubted where things are read first.
+    pub fn doubt(&self, before: Option<DateTime<Utc>>) {
+        Arc::make_mut(&mut lock(&self.rules)).doubted_at = before;
     }
 }
 
@@ -69,9 +78,7 @@ pub fn targets(settings: &Settings) -> Result<BTreeMap<String, Arc<Target>>, Str
         let target = Target {
             name: name.clone(),
             client,
-            rules: rules(settings, configured),
-            open_for: Mutex::new(TimeDelta::zero()),
-            doubted_at: Mutex::default(),
+            rules: Mutex::new(Arc::new(rules(settings, configured))),
             schedule: Schedule { initial: settings.retry.initial, max: settings.retry.max },
             gate: Mutex::new(Gate::new(gate_rules(settings), Instant::now())),
         };

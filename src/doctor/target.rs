@@ -99,7 +99,7 @@ fn out_of(name: &str, failure: TokenFailure) -> String {
 
 async fn query(name: &str, target: &Target, overrides: &Overrides) -> Check {
     let label = format!("target {name}: query");
-    let order = json!({"orderIdentifier": {"alias": {"aliasType": target.rules.alias_types.order, "aliasId": NOBODY}}});
+    let order = json!({"orderIdentifier": {"alias": {"aliasType": target.rules().alias_types.order, "aliasId": NOBODY}}});
     let asked = Instant::now();
     // Before the deadline of the check, so that it is known whether anything was sent.
     let until = tokio::time::Instant::now() + DEADLINE - Duration::from_millis(200);

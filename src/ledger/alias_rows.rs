@@ -1,8 +1,8 @@
 //! Rows of the alias table, as the topic and operators bring them.
 
-use super::intake::Fresh;
 use super::merge::{are_two_orders, merge_lanes, part_lane};
 use super::naming::{self, Lanes, OrderKey, ThingKey};
+use super::seen::Fresh;
 use super::{LedgerError, Targets};
 use crate::event::{AliasKind, AliasRow, Data};
 use crate::plan::names::{NameRow, Origin};

@@ -2,7 +2,8 @@
 
 use super::LedgerError;
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::ser::Error;
+use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
@@ -19,7 +20,8 @@ pub struct AttemptRow {
     #[serde(skip)]
     pub events: Vec<i64>,
     /// Its variables.
-    pub request: Option<Box<RawValue>>,
+    #[serde(serialize_with = "as_json")]
+    pub request: Option<String>,
     /// How it was judged.
     pub verdict: String,
     /// The HTTP status; none where no answer came.
@@ -32,6 +34,12 @@ pub struct AttemptRow {
     pub request_id: Option<String>,
     /// For how long it was on its way.
     pub took_ms: i32,
+}
+
+/// Text that is JSON, as what it says.
+fn as_json<S: Serializer>(text: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    let value: Option<&RawValue> = text.as_deref().map(serde_json::from_str).transpose().map_err(S::Error::custom)?;
+    value.serialize(serializer)
 }
 
 /// Writes the calls of lanes.
@@ -58,7 +66,7 @@ pub(super) async fn write_attempts<'a>(
     .bind(rows.iter().map(|row| row.1.at).collect::<Vec<_>>())
     .bind(rows.iter().map(|row| row.1.operation.as_str()).collect::<Vec<_>>())
     .bind(rows.iter().map(|row| events(row.1)).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.1.request.as_deref().map(RawValue::get)).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.1.request.as_deref()).collect::<Vec<_>>())
     .bind(rows.iter().map(|row| row.1.verdict.as_str()).collect::<Vec<_>>())
     .bind(rows.iter().map(|row| row.1.http.and_then(|http| i16::try_from(http).ok())).collect::<Vec<_>>())
     .bind(rows.iter().map(|row| row.1.code.as_ref().map(|text| text.replace('\0', "\u{fffd}"))).collect::<Vec<_>>())
@@ -91,13 +99,12 @@ pub(super) async fn attempts_of(
 }
 
 fn attempt(row: &PgRow) -> Result<AttemptRow, LedgerError> {
-    let request: Option<String> = row.try_get("request")?;
     let http: Option<i16> = row.try_get("http")?;
     Ok(AttemptRow {
         at: row.try_get("at")?,
         operation: row.try_get("operation")?,
         events: row.try_get("events")?,
-        request: request.map(RawValue::from_string).transpose()?,
+        request: row.try_get("request")?,
         verdict: row.try_get("verdict")?,
         http: http.and_then(|http| u16::try_from(http).ok()),
         code: row.try_get("code")?,

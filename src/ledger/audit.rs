@@ -97,9 +97,9 @@ async fn fronts(db: &mut PgConnection, targets: &[String]) -> Result<BTreeMap<St
 async fn lanes(db: &mut PgConnection, ids: &[i64]) -> Result<Vec<LaneFacts>, LedgerError> {
     let rows = sqlx::query(
         "SELECT id, is_leased, lease_no, (extract(epoch FROM next_at) * 1000)::bigint, flight, merged_into,
-                ARRAY(SELECT (o #>> '{}')::bigint FROM jsonb_path_query(memo, '$.intents[*].parts[*].events[*]') AS o),
+                ARRAY(SELECT (o #>> '{}')::bigint FROM jsonb_path_query(memo::jsonb, '$.intents[*].parts[*].events[*]') AS o),
                 (SELECT max((extract(epoch FROM (e #>> '{}')::timestamptz) * 1000)::bigint)
-                 FROM jsonb_path_query(memo, '$.intents[*] ? (@.stands == \"InFlight\").ended_at') AS e)
+                 FROM jsonb_path_query(memo::jsonb, '$.intents[*] ? (@.stands == \"InFlight\").ended_at') AS e)
          FROM lane WHERE id = ANY($1) ORDER BY id",
     )
     .bind(ids)

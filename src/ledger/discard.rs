@@ -145,7 +145,7 @@ impl Ledger {
 async fn open_events(db: &mut PgConnection, lanes: &BTreeSet<i64>) -> Result<BTreeMap<(i64, i64), &'static str>, LedgerError> {
     let rows: Vec<(i64, i64, bool)> = sqlx::query_as(
         "SELECT l.id, (o #>> '{}')::bigint, coalesce(l.is_leased AND (o #>> '{}')::bigint = ANY(l.flight), false)
-         FROM lane l CROSS JOIN LATERAL jsonb_path_query(l.memo, '$.intents[*].parts[*].events[*]') AS o WHERE l.id = ANY($1)",
+         FROM lane l CROSS JOIN LATERAL jsonb_path_query(l.memo::jsonb, '$.intents[*].parts[*].events[*]') AS o WHERE l.id = ANY($1)",
     )
     .bind(lanes.iter().copied().collect::<Vec<_>>())
     .fetch_all(db)
@@ -174,7 +174,7 @@ impl Step {
         targets: &Targets,
     ) -> Result<Option<&'static str>, LedgerError> {
         let (event, record) = work_row(row)?;
-        if record.state != state::DEAD {
+        if record.row.state != state::DEAD {
             return Ok(Some(MOVED));
         }
         let Some(read) = record.event() else { return Ok(Some(UNREADABLE)) };
@@ -185,7 +185,7 @@ impl Step {
         // Its lane was chosen without its target's alias types, and an alias row has no turn in a lane: taken in anew.
         let had_no_target = event.reason.as_ref().is_some_and(|reason| reason.code == "UNKNOWN_TARGET");
         if had_no_target || matches!(read.data, Data::Alias(_)) {
-            let number = record.outcomes + 1;
+            let number = record.row.outcomes + 1;
             self.gone.push(key);
             self.anew.push(super::retry::Anew { event: read, record, hash: row.try_get("hash")?, kind, number });
         } else {
@@ -214,7 +214,7 @@ impl Step {
             order_bwp_id: order_bwp_id.as_deref(),
             entity_bwp_id: None,
             settled_at: self.now,
-            number: record.outcomes + 1,
+            number: record.row.outcomes + 1,
         };
         let kind = kind_code(read.envelope.kind);
         self.outcomes.push(OutcomeRow {
@@ -223,12 +223,12 @@ impl Step {
             kind: Some(kind),
             status: Status::Discarded,
             record_key: Some(read.data.order().id().as_bytes().to_vec()),
-            outcome: outcome::of_event(&read, &record.place, &ending),
-            dead: None,
+            outcome: outcome::of_event(&read, &record.row.place, &ending),
+            letter: None,
             reason: Some(reason),
         });
         // The outcome of a dead event is replaced: it still has one.
-        if record.state != state::DEAD {
+        if record.row.state != state::DEAD {
             self.tally.add("final", kind_label(Some(kind)), 1);
         }
         self.gone.push(key);

@@ -324,13 +324,13 @@ pub(super) fn work_row(row: &PgRow) -> Result<(EventRow, Record), LedgerError> {
     let event = record.event();
     let identity = event.as_ref().map(|event| event.envelope.identity.clone());
     let died: Option<Value> = row.try_get("died")?;
-    let reason = match record.state {
+    let reason = match record.row.state {
         state::DEAD => died.and_then(|died| serde_json::from_value(died).ok()),
         _ => None,
     };
-    let waits_for = record.waits_for.clone().and_then(|needs| serde_json::from_value(needs).ok()).unwrap_or_default();
+    let waits_for = record.row.waits_for.clone().and_then(|needs| serde_json::from_value(needs).ok()).unwrap_or_default();
     let progress: Progress =
-        record.progress.clone().and_then(|progress| serde_json::from_value(progress).ok()).unwrap_or_default();
+        record.row.progress.clone().and_then(|progress| serde_json::from_value(progress).ok()).unwrap_or_default();
     let row = EventRow {
         source: identity.as_ref().map(|identity| identity.source.clone()),
         id: identity.map(|identity| identity.id),
@@ -340,13 +340,13 @@ pub(super) fn work_row(row: &PgRow) -> Result<(EventRow, Record), LedgerError> {
         status: row.try_get("status")?,
         reason,
         since: row.try_get("since")?,
-        received_at: Some(record.received_at),
+        received_at: Some(record.row.received_at),
         waits_for,
         attempts: progress.attempts,
-        outcomes: record.outcomes,
-        topic: record.place.topic.clone(),
-        partition: record.place.partition,
-        offset: record.place.offset,
+        outcomes: record.row.outcomes,
+        topic: record.row.place.topic.clone(),
+        partition: record.row.place.partition,
+        offset: record.row.place.offset,
         lane: row.try_get("lane")?,
         no: row.try_get("no")?,
     };

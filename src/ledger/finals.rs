@@ -1,7 +1,7 @@
 //! Events end: their rows go, or stay to be retried; each has its outcome and is counted.
 
 use super::codec::{json_text, kind_code, state};
-use super::save::{OutcomeRow, Tally, record_outcomes};
+use super::save::{Letter, OutcomeRow, Tally, record_outcomes};
 use super::write::{Ended, Written};
 use super::{LedgerError, Place};
 use crate::event::AliasKind;
@@ -86,7 +86,7 @@ pub(super) async fn write_finals(
 }
 
 fn outcome_row(lane: i64, ended: &Ended, now: DateTime<Utc>) -> OutcomeRow {
-    let Ended { settled, record, order_bwp_id, entity_bwp_id } = ended;
+    let Ended { settled, row, order_bwp_id, entity_bwp_id } = ended;
     let event = &settled.live.event;
     let ending = Final {
         status: settled.status,
@@ -95,7 +95,7 @@ fn outcome_row(lane: i64, ended: &Ended, now: DateTime<Utc>) -> OutcomeRow {
         order_bwp_id: order_bwp_id.as_deref(),
         entity_bwp_id: entity_bwp_id.as_deref(),
         settled_at: now,
-        number: record.outcomes + 1,
+        number: row.outcomes + 1,
     };
     OutcomeRow {
         lane: Some(lane),
@@ -104,8 +104,8 @@ fn outcome_row(lane: i64, ended: &Ended, now: DateTime<Utc>) -> OutcomeRow {
         status: settled.status,
         reason: settled.reason.clone(),
         record_key: Some(event.data.order().id().as_bytes().to_vec()),
-        outcome: outcome::of_event(event, &record.place, &ending),
-        dead: (settled.status == Status::Dead).then(|| (record.place.clone(), record.original.clone())),
+        outcome: outcome::of_event(event, &row.place, &ending),
+        letter: (settled.status == Status::Dead).then_some(Letter::Work),
     }
 }
 
@@ -117,9 +117,9 @@ fn final_row(ended: &Ended, now: DateTime<Utc>) -> FinalRow {
         reason: ended.settled.reason.clone(),
         entity: outcome::entity(event).0,
         traceparent: event.envelope.traceparent.clone(),
-        place: ended.record.place.clone(),
+        place: ended.row.place.clone(),
         event_time: event.envelope.time,
-        received_at: ended.record.received_at,
+        received_at: ended.row.received_at,
         settled_at: now,
         identity: event.envelope.identity.clone(),
         order: event.data.order().id().to_owned(),

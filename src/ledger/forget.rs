@@ -72,7 +72,7 @@ async fn events(db: &mut PgConnection, order: &OrderScope, forgotten: &mut Forgo
     for row in &rows {
         let record = record(row)?;
         let Some(value) = without_payer(&record.original.value) else { continue };
-        if record.state != state::DEAD {
+        if record.row.state != state::DEAD {
             forgotten
                 .still_to_send
                 .extend(record.event().map(|event| (event.envelope.identity.source, event.envelope.identity.id)));

@@ -2,14 +2,15 @@
 
 use super::alias_rows::{Said, apply_aliases};
 use super::aliases::lanes_of;
-use super::codec::{identity_hash, json_text, kind_code, pack_headers};
+use super::codec::{json_text, kind_code, pack_headers};
 use super::connect::in_time;
 use super::finals::FinalRow;
-use super::inbox::{Content, Incoming, Original, Place, Report};
-use super::naming::{Lanes, OrderKey, types_of};
+use super::inbox::{Content, Incoming, Report};
+use super::naming::{Lanes, OrderKey};
 use super::retention::touch;
-use super::retry::{Anew, retake, revive};
-use super::save::{OutcomeRow, Tally, record_outcomes};
+use super::retry::{Anew, revive};
+use super::save::{Letter, OutcomeRow, Tally, record_outcomes};
+use super::seen::{Fresh, Sorted, sort_out};
 use super::totals::{TOMBSTONE, UNREADABLE, kind_label};
 use super::waking::{make_due, wake_named};
 use super::{Ledger, LedgerError, Targets};
@@ -20,23 +21,9 @@ use chrono::{DateTime, Utc};
 use fail::fail_point;
 use sqlx::{Connection, PgConnection};
 use std::collections::BTreeSet;
-use uuid::Uuid;
 
 /// How often a batch is tried again because lanes were merged under it.
 const RESTARTS: usize = 10;
-
-/// An event that was not there before.
-pub(super) struct Fresh<'a> {
-    pub place: &'a Place,
-    pub event: &'a Event,
-    pub original: &'a Original,
-    pub hash: Uuid,
-    pub order: OrderKey<'a>,
-    /// The count of the outcome that it would have at once.
-    pub number: i32,
-    /// The kind of the dead event that it takes the place of.
-    pub retaken: Option<i16>,
-}
 
 impl Ledger {
     /// Takes a batch in. Each record is counted; a record that was there before changes nothing else.
@@ -67,7 +54,6 @@ impl Ledger {
 
 /// None where a lane was merged away before it could be locked: the batch starts anew.
 async fn take_in(db: &mut PgConnection, batch: &[Incoming], targets: &Targets) -> Result<Option<Report>, LedgerError> {
-    let now: DateTime<Utc> = sqlx::query_scalar("SELECT now()").fetch_one(&mut *db).await?;
     let mut report = Report::default();
     let mut tally = Tally::default();
     for incoming in batch {
@@ -82,15 +68,17 @@ async fn take_in(db: &mut PgConnection, batch: &[Incoming], targets: &Targets) -
         };
         tally.add("read", kind, 1);
     }
-    let (fresh, repeated) = sort_out(db, batch, targets).await?;
+    let Sorted { fresh, repeated, now } = sort_out(db, batch, targets).await?;
     fail_point!("intake-sorted");
     let said: Vec<Said> = fresh.iter().filter_map(|event| Said::of(event, targets)).collect();
+    // What is said may lead events elsewhere: then they are made due once it has been.
+    let due = if said.is_empty() { due_orders(&fresh, targets) } else { BTreeSet::new() };
     let orders = fresh.iter().map(|event| event.order);
-    let Some(mut lanes) = lanes_of(db, orders, &said).await? else { return Ok(None) };
+    let Some(mut lanes) = lanes_of(db, orders, &said, &due).await? else { return Ok(None) };
     fail_point!("intake-locked");
     say(db, &said, &mut lanes, targets).await?;
     fail_point!("intake-aliased");
-    let (mut outcomes, finals) = insert_work(db, &fresh, &lanes, targets, now).await?;
+    let (mut outcomes, finals) = insert_work(db, &fresh, &lanes, targets, now, &due).await?;
     fail_point!("intake-queued");
     let revived = revive(db, &repeated).await?;
     fail_point!("intake-revived");
@@ -131,11 +119,11 @@ pub(super) async fn take_anew(
     let fresh: Vec<Fresh> = anew.iter().map(|anew| anew.fresh(targets)).collect();
     let said: Vec<Said> = fresh.iter().filter_map(|event| Said::of(event, targets)).collect();
     let orders = fresh.iter().map(|event| event.order);
-    let Some(mut lanes) = lanes_of(db, orders, &said).await? else {
+    let Some(mut lanes) = lanes_of(db, orders, &said, &BTreeSet::new()).await? else {
         return Err(LedgerError::Unavailable("lanes were merged meanwhile".into()));
     };
     say(db, &said, &mut lanes, targets).await?;
-    let (outcomes, _) = insert_work(db, &fresh, &lanes, targets, now).await?;
+    let (outcomes, _) = insert_work(db, &fresh, &lanes, targets, now, &BTreeSet::new()).await?;
     for row in &outcomes {
         tally.add("final", kind_label(row.kind), 1);
     }
@@ -155,118 +143,105 @@ async fn say<'a>(db: &mut PgConnection, said: &[Said<'a>], lanes: &mut Lanes<'a>
     Ok(())
 }
 
-pub(super) type Repeated<'a> = (&'a Place, &'a Event, Uuid, &'a Original);
-
-/// Parts the events of a batch into new ones and those that were there before, within the batch or ever.
-async fn sort_out<'a>(
-    db: &mut PgConnection,
-    batch: &'a [Incoming],
-    targets: &'a Targets,
-) -> Result<(Vec<Fresh<'a>>, Vec<Repeated<'a>>), LedgerError> {
-    let mut candidates: Vec<Fresh> = Vec::new();
-    let mut hashes: BTreeSet<Uuid> = BTreeSet::new();
-    let mut repeated = Vec::new();
-    for incoming in batch {
-        let Content::Event { event, original } = &incoming.content else { continue };
-        let hash = identity_hash(&event.envelope.identity);
-        if !hashes.insert(hash) {
-            repeated.push((&incoming.place, &**event, hash, original));
-            continue;
-        }
-        let order = OrderKey::of(event, types_of(targets, &event.envelope.target));
-        candidates.push(Fresh { place: &incoming.place, event, original, hash, order, number: 1, retaken: None });
-    }
-    if candidates.is_empty() {
-        return Ok((candidates, repeated));
-    }
-    let new: Vec<Uuid> =
-        sqlx::query_scalar("INSERT INTO seen (hash) SELECT unnest($1::uuid[]) ON CONFLICT DO NOTHING RETURNING hash")
-            .bind(hashes.into_iter().collect::<Vec<_>>())
-            .fetch_all(&mut *db)
-            .await?;
-    fail_point!("intake-seen");
-    // A dead event may outlive the memory of its identity: it is still the same event.
-    let kept: Vec<Uuid> =
-        sqlx::query_scalar("SELECT hash FROM work WHERE state = 3 AND hash = ANY($1)").bind(&new).fetch_all(&mut *db).await?;
-    let kept: BTreeSet<Uuid> = kept.into_iter().collect();
-    let new: BTreeSet<Uuid> = new.into_iter().filter(|hash| !kept.contains(hash)).collect();
-    let (mut fresh, mut old): (Vec<Fresh>, Vec<Fresh>) = candidates.into_iter().partition(|event| new.contains(&event.hash));
-    retake(db, &mut fresh, &mut old, targets).await?;
-    repeated.extend(old.into_iter().map(|old| (old.place, old.event, old.hash, old.original)));
-    Ok((fresh, repeated))
+/// The orders of events that have a turn in their lanes.
+fn due_orders<'a>(fresh: &[Fresh<'a>], targets: &Targets) -> BTreeSet<OrderKey<'a>> {
+    fresh.iter().filter(|event| event.has_turn(targets)).map(|event| event.order).collect()
 }
 
-/// Writes the work, wakes the lanes, and gives the outcomes of what is final at once.
+/// Writes the work, wakes the lanes that are not due already, and gives the outcomes of what is final at once.
 async fn insert_work(
     db: &mut PgConnection,
     fresh: &[Fresh<'_>],
     lanes: &Lanes<'_>,
     targets: &Targets,
     now: DateTime<Utc>,
+    due: &BTreeSet<OrderKey<'_>>,
 ) -> Result<(Vec<OutcomeRow>, Vec<FinalRow>), LedgerError> {
     if fresh.is_empty() {
         return Ok(Default::default());
     }
-    let numbers: Vec<i64> = sqlx::query_scalar("SELECT nextval('event_no') FROM generate_series(1, $1)")
-        .bind(fresh.len() as i64)
-        .fetch_all(&mut *db)
-        .await?;
     let (mut outcomes, mut finals) = (Vec::new(), Vec::new());
-    let mut work: Vec<(i64, i64, &Fresh, Option<Reason>)> = Vec::new();
-    for (event, no) in fresh.iter().zip(numbers) {
+    let mut work: Vec<Work> = Vec::new();
+    let over = fresh.iter().filter(|event| !event.has_turn(targets)).count();
+    let mut numbers = numbers(db, over).await?.into_iter();
+    for event in fresh {
         let Some(lane) = lanes.get(&event.order).copied() else { continue };
-        let unknown = (!targets.contains_key(&event.event.envelope.target)).then(|| unknown_target(event.event));
-        match (unknown, &event.event.data) {
-            (None, Data::Alias(_)) => {
-                let reason = Reason::new(Class::Nothing, "ALIAS_STORED", "the row is in the alias table");
-                finals.push(final_row(event, Status::NothingToSend, &reason, now));
-                outcomes.push(outcome_row(event, lane, no, Status::NothingToSend, reason, now));
-            }
-            (Some(reason), _) => {
-                finals.push(final_row(event, Status::Dead, &reason, now));
-                outcomes.push(outcome_row(event, lane, no, Status::Dead, reason.clone(), now));
-                work.push((lane, no, event, Some(reason)));
-            }
-            (None, _) => work.push((lane, no, event, None)),
+        if event.has_turn(targets) {
+            work.push(Work { lane, no: None, event, died: None });
+            continue;
+        }
+        let (Some(no), (status, reason)) = (numbers.next(), at_once(event, targets)) else { continue };
+        finals.push(final_row(event, status, &reason, now));
+        outcomes.push(outcome_row(event, lane, no, status, reason.clone(), now));
+        if status == Status::Dead {
+            work.push(Work { lane, no: Some(no), event, died: Some(reason) });
         }
     }
     write_work(db, &work).await?;
     fail_point!("intake-worked");
-    let due: BTreeSet<i64> = work.iter().filter(|row| row.3.is_none()).map(|row| row.0).collect();
-    let named: BTreeSet<i64> = fresh.iter().filter_map(|event| lanes.get(&event.order).copied()).collect();
-    let named: BTreeSet<i64> = named.difference(&due).copied().collect();
-    make_due(db, due.into_iter().collect()).await?;
+    let lanes_of =
+        |keys: &BTreeSet<OrderKey<'_>>| keys.iter().filter_map(|key| lanes.get(key).copied()).collect::<BTreeSet<i64>>();
+    let (turns, due) = (lanes_of(&due_orders(fresh, targets)), lanes_of(due));
+    make_due(db, turns.difference(&due).copied().collect()).await?;
     fail_point!("intake-due");
-    wake_named(db, named).await?;
+    let named: BTreeSet<i64> = fresh.iter().filter_map(|event| lanes.get(&event.order).copied()).collect();
+    wake_named(db, named.difference(&turns).copied().collect()).await?;
     Ok((outcomes, finals))
 }
 
-async fn write_work(db: &mut PgConnection, work: &[(i64, i64, &Fresh<'_>, Option<Reason>)]) -> Result<(), LedgerError> {
+/// How an event ends that has no turn.
+fn at_once(event: &Fresh, targets: &Targets) -> (Status, Reason) {
+    if targets.contains_key(&event.event.envelope.target) {
+        (Status::NothingToSend, Reason::new(Class::Nothing, "ALIAS_STORED", "the row is in the alias table"))
+    } else {
+        (Status::Dead, unknown_target(event.event))
+    }
+}
+
+/// Numbers for events that need them before they are written.
+async fn numbers(db: &mut PgConnection, count: usize) -> Result<Vec<i64>, LedgerError> {
+    if count == 0 {
+        return Ok(Vec::new());
+    }
+    let statement = "SELECT nextval('event_no') FROM generate_series(1, $1)";
+    Ok(sqlx::query_scalar(statement).bind(count as i64).fetch_all(db).await?)
+}
+
+/// An event on its way into its lane, with the reason where it is dead already. It is numbered as it is written, unless it was before.
+struct Work<'a> {
+    lane: i64,
+    no: Option<i64>,
+    event: &'a Fresh<'a>,
+    died: Option<Reason>,
+}
+
+async fn write_work(db: &mut PgConnection, work: &[Work<'_>]) -> Result<(), LedgerError> {
     if work.is_empty() {
         return Ok(());
     }
-    let died: Vec<Option<String>> = work.iter().map(|row| row.3.as_ref().map(json_text)).collect();
+    let died: Vec<Option<String>> = work.iter().map(|row| row.died.as_ref().map(json_text)).collect();
     sqlx::query(
         "INSERT INTO work (lane, no, hash, kind, topic, partition, \"offset\", key, headers, value, died, died_at, state, outcomes)
-         SELECT k.lane, k.no, k.hash, k.kind, k.topic, k.partition, k.\"offset\", k.key, k.headers, k.value, k.died::jsonb,
-                CASE WHEN k.died IS NOT NULL THEN now() END, CASE WHEN k.died IS NULL THEN 0 ELSE 3 END,
+         SELECT k.lane, coalesce(k.no, nextval('event_no')), k.hash, k.kind, k.topic, k.partition, k.\"offset\", k.key, k.headers, k.value,
+                k.died::jsonb, CASE WHEN k.died IS NOT NULL THEN now() END, CASE WHEN k.died IS NULL THEN 0 ELSE 3 END,
                 CASE WHEN k.died IS NULL THEN k.number - 1 ELSE k.number END
-         FROM unnest($1::bigint[], $2::bigint[], $3::uuid[], $4::smallint[], $5::text[], $6::int[], $7::bigint[], $8::bytea[],
-                     $9::bytea[], $10::bytea[], $11::text[], $12::int[])
-              AS k (lane, no, hash, kind, topic, partition, \"offset\", key, headers, value, died, number)",
+         FROM (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::uuid[], $4::smallint[], $5::text[], $6::int[], $7::bigint[],
+                     $8::bytea[], $9::bytea[], $10::bytea[], $11::text[], $12::int[]) WITH ORDINALITY
+              AS k (lane, no, hash, kind, topic, partition, \"offset\", key, headers, value, died, number, at)
+              ORDER BY at) k",
     )
-    .bind(work.iter().map(|row| row.0).collect::<Vec<_>>())
-    .bind(work.iter().map(|row| row.1).collect::<Vec<_>>())
-    .bind(work.iter().map(|row| row.2.hash).collect::<Vec<_>>())
-    .bind(work.iter().map(|row| kind_code(row.2.event.envelope.kind)).collect::<Vec<_>>())
-    .bind(work.iter().map(|row| row.2.place.topic.as_str()).collect::<Vec<_>>())
-    .bind(work.iter().map(|row| row.2.place.partition).collect::<Vec<_>>())
-    .bind(work.iter().map(|row| row.2.place.offset).collect::<Vec<_>>())
-    .bind(work.iter().map(|row| row.2.original.key.as_deref()).collect::<Vec<_>>())
-    .bind(work.iter().map(|row| pack_headers(&row.2.original.headers)).collect::<Vec<_>>())
-    .bind(work.iter().map(|row| row.2.original.value.as_slice()).collect::<Vec<_>>())
+    .bind(work.iter().map(|row| row.lane).collect::<Vec<_>>())
+    .bind(work.iter().map(|row| row.no).collect::<Vec<_>>())
+    .bind(work.iter().map(|row| row.event.hash).collect::<Vec<_>>())
+    .bind(work.iter().map(|row| kind_code(row.event.event.envelope.kind)).collect::<Vec<_>>())
+    .bind(work.iter().map(|row| row.event.place.topic.as_str()).collect::<Vec<_>>())
+    .bind(work.iter().map(|row| row.event.place.partition).collect::<Vec<_>>())
+    .bind(work.iter().map(|row| row.event.place.offset).collect::<Vec<_>>())
+    .bind(work.iter().map(|row| row.event.original.key.as_deref()).collect::<Vec<_>>())
+    .bind(work.iter().map(|row| pack_headers(&row.event.original.headers)).collect::<Vec<_>>())
+    .bind(work.iter().map(|row| row.event.original.value.as_slice()).collect::<Vec<_>>())
     .bind(died)
-    .bind(work.iter().map(|row| row.2.number).collect::<Vec<_>>())
+    .bind(work.iter().map(|row| row.event.number).collect::<Vec<_>>())
     .execute(db)
     .await?;
     Ok(())
@@ -321,7 +296,7 @@ fn outcome_row(event: &Fresh, lane: i64, no: i64, status: Status, reason: Reason
         status,
         record_key: Some(event.event.data.order().id().as_bytes().to_vec()),
         outcome: outcome::of_event(event.event, event.place, &ending),
-        dead: (status == Status::Dead).then(|| (event.place.clone(), event.original.clone())),
+        letter: (status == Status::Dead).then_some(Letter::Work),
         reason: Some(reason),
     }
 }
@@ -366,7 +341,7 @@ async fn quarantine(
             status: Status::Quarantined,
             record_key: order.or_else(|| original.key.clone()),
             outcome: outcome::of_fault(fault, place, &reason, now),
-            dead: Some((place.clone(), original.clone())),
+            letter: Some(Letter::Quarantine(place.clone())),
             reason: Some(reason),
         });
     }

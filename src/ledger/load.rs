@@ -38,16 +38,24 @@ pub struct Head {
 /// What the rows of a lane were when it was loaded: what is saved is the difference.
 #[derive(Debug, Clone, Default)]
 pub struct Before {
-    pub records: BTreeMap<EventNo, Arc<Record>>,
+    /// Buy with Prime's id of the order: its name leads to this lane.
+    pub bwp_id: Option<String>,
+    pub rows: BTreeMap<EventNo, Arc<WorkRow>>,
     /// Whether there may be more events than were loaded.
     pub is_partial: bool,
 }
 
-/// The record of an unsettled event, and where its row stood.
+/// An unsettled event's record, and what its row says beside it.
 #[derive(Debug, Clone)]
 pub struct Record {
-    pub place: Place,
+    pub row: WorkRow,
     pub original: Original,
+}
+
+/// What the row of an unsettled event says beside its record's bytes: they stay in the ledger.
+#[derive(Debug, Clone)]
+pub struct WorkRow {
+    pub place: Place,
     pub received_at: DateTime<Utc>,
     pub state: i16,
     pub waiting_since: Option<DateTime<Utc>>,
@@ -69,7 +77,7 @@ pub async fn load(db: &mut PgConnection, heads: &[Head], targets: &Targets) -> R
         .iter()
         .map(|head| {
             let lane = Lane { bwp_id: head.bwp_id.clone(), memo: head.memo.clone(), ..Lane::default() };
-            (head.id, Ok((lane, Before::default())))
+            (head.id, Ok((lane, Before { bwp_id: head.bwp_id.clone(), ..Before::default() })))
         })
         .collect();
     load_names(db, &ids, &mut lanes).await?;
@@ -156,8 +164,8 @@ async fn load_events(
             match live(no, &record, types)? {
                 Some(live) => {
                     lane.events.insert(no, live);
-                    before.records.insert(no, Arc::new(record));
-                    before.is_partial |= before.records.len() as i64 >= MOST_QUEUED;
+                    before.rows.insert(no, Arc::new(record.row));
+                    before.is_partial |= before.rows.len() as i64 >= MOST_QUEUED;
                 }
                 None => tracing::error!(lane = id, no, "a stored event can no longer be read; it stays in the ledger"),
             }
@@ -171,18 +179,20 @@ async fn load_events(
 pub fn record(row: &PgRow) -> Result<Record, LedgerError> {
     let headers: Option<Vec<u8>> = row.try_get("headers")?;
     Ok(Record {
-        place: Place { topic: row.try_get("topic")?, partition: row.try_get("partition")?, offset: row.try_get("offset")? },
+        row: WorkRow {
+            place: Place { topic: row.try_get("topic")?, partition: row.try_get("partition")?, offset: row.try_get("offset")? },
+            received_at: row.try_get("received_at")?,
+            state: row.try_get("state")?,
+            waiting_since: row.try_get("waiting_since")?,
+            progress: row.try_get("progress")?,
+            waits_for: row.try_get("waits_for")?,
+            outcomes: row.try_get("outcomes")?,
+        },
         original: Original {
             key: row.try_get("key")?,
             value: row.try_get("value")?,
             headers: unpack_headers(headers.as_deref()),
         },
-        received_at: row.try_get("received_at")?,
-        state: row.try_get("state")?,
-        waiting_since: row.try_get("waiting_since")?,
-        progress: row.try_get("progress")?,
-        waits_for: row.try_get("waits_for")?,
-        outcomes: row.try_get("outcomes")?,
     })
 }
 
@@ -202,10 +212,10 @@ impl Record {
 fn live(no: EventNo, record: &Record, types: &AliasTypes) -> Result<Option<Live>, LedgerError> {
     let Some(event) = record.event() else { return Ok(None) };
     let mut live = Live::new(no, event, types);
-    if let Some(progress) = &record.progress {
+    if let Some(progress) = &record.row.progress {
         live.progress = serde_json::from_value::<Progress>(progress.clone())?;
     }
-    live.waiting_since = record.waiting_since;
-    live.is_ghost = record.state == state::DEAD;
+    live.waiting_since = record.row.waiting_since;
+    live.is_ghost = record.row.state == state::DEAD;
     Ok(Some(live))
 }

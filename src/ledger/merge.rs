@@ -26,9 +26,11 @@ pub async fn tie_lanes(
         return Ok(BTreeSet::new());
     }
     let names: BTreeMap<OrderKey, i64> = learned.iter().map(|(key, lane, _)| (*key, *lane)).collect();
-    naming::lead(db, names).await?;
+    let found = match naming::lead(db, names.iter().map(|(key, lane)| (*key, *lane))).await? {
+        true => names.into_iter().collect(),
+        false => naming::find_lanes(db, names.into_keys().collect()).await?,
+    };
     fail_point!("tie-named");
-    let found = naming::find_lanes(db, learned.iter().map(|(key, ..)| *key).collect()).await?;
     let mut moved: BTreeMap<i64, i64> = BTreeMap::new();
     let mut tied = BTreeSet::new();
     let mut rows: Vec<(OrderKey, i64, NameRow)> = Vec::new();
@@ -95,7 +97,7 @@ pub async fn part_lane(
         sqlx::query_scalar("SELECT memo::text FROM lane WHERE id = $1").bind(old).fetch_one(&mut *db).await?;
     let memo: Memo = memo.map(|memo| serde_json::from_str(&memo)).transpose()?.unwrap_or_default();
     let open: BTreeSet<i64> =
-        memo.intents.iter().flat_map(|intent| &intent.parts).flat_map(|part| part.events.iter().copied()).collect();
+        memo.intents.iter().flat_map(|intent| &*intent.parts).flat_map(|part| part.events.iter().copied()).collect();
     let rows = sqlx::query("SELECT * FROM work WHERE lane = $1").bind(old).fetch_all(&mut *db).await?;
     let mut moved = Vec::new();
     for row in &rows {
@@ -185,7 +187,7 @@ pub async fn merge_lanes(db: &mut PgConnection, keep: i64, gone: i64) -> Result<
         docs.1.push(json_text(thing));
     }
     sqlx::query(
-        "INSERT INTO entity (lane, subject, doc) SELECT $1, k.s, k.d::jsonb FROM unnest($2::text[], $3::text[]) AS k (s, d)",
+        "INSERT INTO entity (lane, subject, doc) SELECT $1, k.s, k.d::json FROM unnest($2::text[], $3::text[]) AS k (s, d)",
     )
     .bind(keep)
     .bind(docs.0)
@@ -196,7 +198,7 @@ pub async fn merge_lanes(db: &mut PgConnection, keep: i64, gone: i64) -> Result<
     sqlx::query(
         "UPDATE lane SET is_leased = false, lease_no = lease_no + 1, is_dirty = false, flight = '{}', parked_until = NULL,
             next_at = CASE WHEN id = $1 THEN now() END, merged_into = CASE WHEN id = $2 THEN $1 END,
-            memo = CASE WHEN id = $1 THEN $3::jsonb END, bwp_id = CASE WHEN id = $1 THEN $4 ELSE bwp_id END
+            memo = CASE WHEN id = $1 THEN $3::json END, bwp_id = CASE WHEN id = $1 THEN $4 ELSE bwp_id END
          WHERE id IN ($1, $2)",
     )
     .bind(keep)

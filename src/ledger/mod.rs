@@ -51,6 +51,7 @@ pub mod replicas;
 pub mod retention;
 mod retry;
 mod save;
+mod seen;
 pub mod settle;
 mod settled;
 pub mod standing;

@@ -171,11 +171,13 @@ pub async fn make_lane(db: &mut PgConnection, target: &str) -> Result<i64, Ledge
     Ok(sqlx::query_scalar("INSERT INTO lane (target) VALUES ($1) RETURNING id").bind(target).fetch_one(db).await?)
 }
 
-/// Names that lead nowhere yet lead to their lanes, made in key order; one that somebody else has just made keeps leading there.
-pub async fn lead(db: &mut PgConnection, names: impl IntoIterator<Item = (OrderKey<'_>, i64)>) -> Result<(), LedgerError> {
+/// Names that lead nowhere yet lead to their lanes, made in key order; one that somebody else has just made keeps leading there. Tells
+/// whether all lead where they were to.
+pub async fn lead(db: &mut PgConnection, names: impl IntoIterator<Item = (OrderKey<'_>, i64)>) -> Result<bool, LedgerError> {
     let (keys, lanes): (Vec<OrderKey>, Vec<i64>) = names.into_iter().unzip();
+    let count = keys.len() as u64;
     let (targets, types, ids) = columns(keys);
-    sqlx::query(
+    let made = sqlx::query(
         "INSERT INTO order_name (target, alias_type, id, lane)
          SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS k (target, alias_type, id, lane)
          ORDER BY target COLLATE \"C\", alias_type COLLATE \"C\", id COLLATE \"C\"
@@ -187,7 +189,7 @@ pub async fn lead(db: &mut PgConnection, names: impl IntoIterator<Item = (OrderK
     .bind(lanes)
     .execute(db)
     .await?;
-    Ok(())
+    Ok(made.rows_affected() == count)
 }
 
 /// Reads `bwp_id, origin, version, said_at` from the given column on.

@@ -2,9 +2,9 @@
 
 use super::codec::state;
 use super::inbox::{Original, Place};
-use super::intake::{Fresh, Repeated};
 use super::load::Record;
 use super::naming::{OrderKey, types_of};
+use super::seen::{Fresh, Repeated};
 use super::{LedgerError, Targets};
 use crate::event::{Data, Event, Identity};
 use crate::outcome;
@@ -30,7 +30,7 @@ impl Anew {
     pub fn fresh<'a>(&'a self, targets: &'a Targets) -> Fresh<'a> {
         let Anew { event, record, hash, number, .. } = self;
         let order = OrderKey::of(event, types_of(targets, &event.envelope.target));
-        Fresh { place: &record.place, event, original: &record.original, hash: *hash, order, number: *number, retaken: None }
+        Fresh { place: &record.row.place, event, original: &record.original, hash: *hash, order, number: *number, retaken: None }
     }
 }
 

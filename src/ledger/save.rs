@@ -1,8 +1,8 @@
 //! Rows that end events: outcomes, dead letters, running totals.
 
 use super::LedgerError;
-use super::codec::{pack_headers, status_code};
-use super::inbox::{Original, Place};
+use super::codec::status_code;
+use super::inbox::Place;
 use crate::plan::outcome::{Reason, Status};
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -18,8 +18,17 @@ pub struct OutcomeRow {
     pub reason: Option<Reason>,
     pub record_key: Option<Vec<u8>>,
     pub outcome: String,
-    /// The record, where it goes to the dead letters.
-    pub dead: Option<(Place, Original)>,
+    /// Where the record is that goes to the dead letters, if it does.
+    pub letter: Option<Letter>,
+}
+
+/// Where in the ledger the record of a dead letter is.
+#[derive(Debug, Clone)]
+pub enum Letter {
+    /// In `work`: that of the outcome's event.
+    Work,
+    /// In `quarantine`.
+    Quarantine(Place),
 }
 
 /// Records outcomes, in their order.
@@ -46,25 +55,39 @@ pub async fn record_outcomes(db: &mut PgConnection, rows: &[OutcomeRow], now: Da
     .bind(rows.iter().map(|row| row.outcome.as_str()).collect::<Vec<_>>())
     .fetch_all(&mut *db)
     .await?;
-    let dead: Vec<(i64, &Place, &Original)> = rows
-        .iter()
-        .zip(seqs)
-        .filter_map(|(row, seq)| row.dead.as_ref().map(|(place, original)| (seq, place, original)))
-        .collect();
-    if dead.is_empty() {
+    let letters: Vec<(i64, &OutcomeRow)> = seqs.into_iter().zip(rows).filter(|(_, row)| row.letter.is_some()).collect();
+    write_letters(db, &letters).await
+}
+
+/// Keeps the originals of outcomes with a letter until they are published, with the outcomes' numbers.
+async fn write_letters(db: &mut PgConnection, letters: &[(i64, &OutcomeRow)]) -> Result<(), LedgerError> {
+    if letters.is_empty() {
         return Ok(());
     }
+    let place = |row: &OutcomeRow| match &row.letter {
+        Some(Letter::Quarantine(place)) => Some(place.clone()),
+        Some(Letter::Work) | None => None,
+    };
+    let places: Vec<Option<Place>> = letters.iter().map(|(_, row)| place(row)).collect();
     sqlx::query(
         "INSERT INTO dead_letter (seq, topic, partition, \"offset\", key, headers, value)
-         SELECT * FROM unnest($1::bigint[], $2::text[], $3::int[], $4::bigint[], $5::bytea[], $6::bytea[], $7::bytea[])",
+         SELECT k.seq, r.topic, r.partition, r.\"offset\", r.key, r.headers, r.value
+         FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::int[], $6::bigint[])
+              AS k (seq, lane, no, topic, partition, \"offset\")
+         CROSS JOIN LATERAL (
+             (SELECT w.topic, w.partition, w.\"offset\", w.key, w.headers, w.value FROM work w
+              WHERE k.topic IS NULL AND w.lane = k.lane AND w.no = k.no LIMIT 1)
+             UNION ALL
+             (SELECT q.topic, q.partition, q.\"offset\", q.key, q.headers, q.value FROM quarantine q
+              WHERE (q.topic, q.partition, q.\"offset\") = (k.topic, k.partition, k.\"offset\") LIMIT 1)
+         ) r",
     )
-    .bind(dead.iter().map(|(seq, ..)| *seq).collect::<Vec<_>>())
-    .bind(dead.iter().map(|(_, place, _)| place.topic.clone()).collect::<Vec<_>>())
-    .bind(dead.iter().map(|(_, place, _)| place.partition).collect::<Vec<_>>())
-    .bind(dead.iter().map(|(_, place, _)| place.offset).collect::<Vec<_>>())
-    .bind(dead.iter().map(|(.., original)| original.key.clone()).collect::<Vec<_>>())
-    .bind(dead.iter().map(|(.., original)| pack_headers(&original.headers)).collect::<Vec<_>>())
-    .bind(dead.iter().map(|(.., original)| original.value.clone()).collect::<Vec<_>>())
+    .bind(letters.iter().map(|(seq, _)| *seq).collect::<Vec<_>>())
+    .bind(letters.iter().map(|(_, row)| row.lane).collect::<Vec<_>>())
+    .bind(letters.iter().map(|(_, row)| row.no).collect::<Vec<_>>())
+    .bind(places.iter().map(|place| place.as_ref().map(|place| &*place.topic)).collect::<Vec<_>>())
+    .bind(places.iter().map(|place| place.as_ref().map(|place| place.partition)).collect::<Vec<_>>())
+    .bind(places.iter().map(|place| place.as_ref().map(|place| place.offset)).collect::<Vec<_>>())
     .execute(db)
     .await?;
     Ok(())

@@ -297,7 +297,7 @@ async fn names(db: &mut PgConnection, lane: i64) -> Result<Vec<NameOf>, LedgerEr
 
 async fn paces(db: &mut PgConnection, lane: i64) -> Result<Vec<(Subject, Pace)>, LedgerError> {
     let rows: Vec<(String, String)> =
-        sqlx::query_as("SELECT subject, doc::text FROM entity WHERE lane = $1 AND doc ? 'pace' ORDER BY subject")
+        sqlx::query_as("SELECT subject, doc::text FROM entity WHERE lane = $1 AND doc::jsonb ? 'pace' ORDER BY subject")
             .bind(lane)
             .fetch_all(db)
             .await?;

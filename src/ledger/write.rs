@@ -2,7 +2,7 @@
 
 use super::codec::{json_text, state};
 use super::finals::{FinalRow, write_finals};
-use super::load::{Before, Head, Record};
+use super::load::{Before, Head, WorkRow};
 use super::merge::tie_lanes;
 use super::naming::{OrderKey, ThingKey, write_thing_rows};
 use super::settle::Release;
@@ -28,6 +28,8 @@ pub struct Written {
     target: String,
     release: Release,
     bwp_id: Option<String>,
+    /// Whether the lane has just got to know that id.
+    is_new_id: bool,
     memo: String,
     flight: Vec<EventNo>,
     things: Vec<ThingRow>,
@@ -44,11 +46,11 @@ struct ThingRow {
     doc: String,
 }
 
-/// An event that is final, with what its outcome says beside it.
+/// An event that is final, with what its row and its outcome say beside it.
 #[derive(Debug)]
 pub(super) struct Ended {
     pub settled: Arc<Settled>,
-    pub record: Arc<Record>,
+    pub row: Arc<WorkRow>,
     pub order_bwp_id: Option<String>,
     pub entity_bwp_id: Option<String>,
 }
@@ -83,7 +85,7 @@ impl Written {
         }
         let flight = lane.memo.intents.iter().filter(|intent| intent.stands == Stands::InFlight);
         let flight: BTreeSet<EventNo> =
-            flight.flat_map(|intent| &intent.parts).flat_map(|part| part.events.iter().copied()).collect();
+            flight.flat_map(|intent| &*intent.parts).flat_map(|part| part.events.iter().copied()).collect();
         // Where not all events were loaded, the rest may be due: at once where something has ended, else soon.
         let release = match release {
             Release::Lease(_) | Release::Hold { .. } => release,
@@ -97,6 +99,7 @@ impl Written {
             target: head.target.clone(),
             release,
             bwp_id: lane.bwp_id.clone(),
+            is_new_id: lane.bwp_id != before.bwp_id,
             memo: json_text(&lane.memo),
             flight: flight.into_iter().collect(),
             things,
@@ -118,15 +121,16 @@ impl Before {
     pub(super) fn follow(&mut self, lane: &mut Lane, written: &Written) {
         lane.names.forget_learned();
         lane.things.stored();
+        self.bwp_id.clone_from(&written.bwp_id);
         for ended in &written.settled {
-            self.records.remove(&ended.settled.no);
+            self.rows.remove(&ended.settled.no);
         }
         for parked in &written.parked {
-            if let Some(record) = self.records.get_mut(&parked.no).map(Arc::make_mut) {
-                record.state = parked.state;
-                record.waiting_since = parked.waiting_since;
-                record.waits_for.clone_from(&parked.waits_for);
-                record.progress.clone_from(&parked.progress);
+            if let Some(row) = self.rows.get_mut(&parked.no).map(Arc::make_mut) {
+                row.state = parked.state;
+                row.waiting_since = parked.waiting_since;
+                row.waits_for.clone_from(&parked.waits_for);
+                row.progress.clone_from(&parked.progress);
             }
         }
     }
@@ -134,10 +138,10 @@ impl Before {
 
 fn ended(lane: &Lane, before: &Before, turn: &Turn) -> Vec<Ended> {
     let ended = turn.settled.iter().filter_map(|settled| {
-        let record = Arc::clone(before.records.get(&settled.no)?);
+        let row = Arc::clone(before.rows.get(&settled.no)?);
         let entity_bwp_id = entity_id(lane, settled);
         let order_bwp_id = lane.order_id().map(str::to_owned);
-        Some(Ended { settled: Arc::clone(settled), record, order_bwp_id, entity_bwp_id })
+        Some(Ended { settled: Arc::clone(settled), row, order_bwp_id, entity_bwp_id })
     });
     ended.collect()
 }
@@ -155,7 +159,7 @@ fn entity_id(lane: &Lane, settled: &Settled) -> Option<String> {
 fn parked(lane: &mut Lane, before: &Before, turn: &Turn) -> Result<Vec<Parked>, LedgerError> {
     let mut parked = Vec::new();
     for (no, standing) in &turn.standings {
-        let (Some(live), Some(record)) = (lane.events.get_mut(no), before.records.get(no)) else { continue };
+        let (Some(live), Some(row)) = (lane.events.get_mut(no), before.rows.get(no)) else { continue };
         let (state, waits_for) = match standing {
             Standing::Queued => (state::QUEUED, None),
             Standing::Retrying => (state::RETRYING, None),
@@ -165,8 +169,7 @@ fn parked(lane: &mut Lane, before: &Before, turn: &Turn) -> Result<Vec<Parked>, 
         live.waiting_since = waiting_since;
         let is_fresh = live.progress == crate::plan::lane::Progress::default();
         let progress = (!is_fresh).then(|| serde_json::from_str(&json_text(&live.progress))).transpose()?;
-        let same = (record.state, record.waiting_since, &record.waits_for, &record.progress)
-            == (state, waiting_since, &waits_for, &progress);
+        let same = (row.state, row.waiting_since, &row.waits_for, &row.progress) == (state, waiting_since, &waits_for, &progress);
         if !same {
             parked.push(Parked { no: *no, state, waiting_since, waits_for, progress });
         }
@@ -233,7 +236,7 @@ async fn write_heads(db: &mut PgConnection, writes: &[Written]) -> Result<(), Le
             is_dirty = false,
             touches = CASE WHEN k.lease IS NULL THEN 0 WHEN k.is_settled THEN 1 ELSE l.touches + 1 END,
             parked_until = CASE WHEN k.lease IS NOT NULL AND NOT k.is_settled THEN l.parked_until END,
-            bwp_id = coalesce(k.bwp_id, l.bwp_id), memo = k.memo::jsonb, flight = k.flight::bigint[]
+            bwp_id = coalesce(k.bwp_id, l.bwp_id), memo = k.memo::json, flight = k.flight::bigint[]
          FROM unnest($1::bigint[], $2::float8[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::bool[],
                      $8::float8[])
               AS k (id, lease, due, bwp_id, memo, flight, is_settled, enough)
@@ -275,7 +278,7 @@ async fn write_things(db: &mut PgConnection, writes: &[Written]) -> Result<(), L
     }
     sqlx::query(
         "INSERT INTO entity (lane, subject, doc)
-         SELECT k.lane, k.subject, k.doc::jsonb FROM unnest($1::bigint[], $2::text[], $3::text[]) AS k (lane, subject, doc)
+         SELECT k.lane, k.subject, k.doc::json FROM unnest($1::bigint[], $2::text[], $3::text[]) AS k (lane, subject, doc)
          ON CONFLICT (lane, subject) DO UPDATE SET doc = excluded.doc, changed_at = excluded.changed_at",
     )
     .bind(things.iter().map(|row| row.0).collect::<Vec<_>>())
@@ -297,11 +300,11 @@ async fn write_names(db: &mut PgConnection, writes: &[Written]) -> Result<(), Le
     write_thing_rows(db, rows).await
 }
 
-/// Names of orders that Buy with Prime has confirmed: each leads to its lane, or ties it to another.
+/// Names of orders that Buy with Prime has just confirmed: each leads to its lane, or ties it to another.
 fn learned_orders(writes: &[Written]) -> Vec<(OrderKey<'_>, i64, Option<NameRow>)> {
     let mut learned = Vec::new();
     for written in writes {
-        if let Some(id) = &written.bwp_id {
+        if let Some(id) = written.bwp_id.as_ref().filter(|_| written.is_new_id) {
             learned.push((OrderKey::bwp(&written.target, id), written.id, None));
         }
         let orders = written.names.iter().filter(|(kind, ..)| *kind == AliasKind::Order);

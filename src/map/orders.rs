@@ -153,7 +153,7 @@ impl Orders {
 
     /// The aliases that Buy with Prime has just accepted for an order name it from now on.
     fn tie_accepted(&mut self, no: LaneNo, draft: &Draft) {
-        for part in &draft.parts {
+        for part in &*draft.parts {
             if let Effect::Order(effect) = &part.effect {
                 for alias in &effect.aliases {
                     let name = Name::Alias(alias.clone());

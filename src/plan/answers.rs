@@ -13,6 +13,7 @@ use crate::event::AliasKind;
 use crate::prime::view::OrderView;
 use chrono::{DateTime, Utc};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// What was said of a mutation that was not applied, or perhaps not, and will be tried again.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,7 +29,7 @@ pub struct Postponed {
 impl Lane {
     /// Notes what is about to be sent. From here until its end is known, nothing else of the order is sent.
     pub fn begin(&mut self, draft: &Draft, ended_at: DateTime<Utc>) {
-        let intent = Intent { mutation: draft.mutation, parts: draft.parts.clone(), ended_at, stands: Stands::InFlight };
+        let intent = Intent { mutation: draft.mutation, parts: Arc::clone(&draft.parts), ended_at, stands: Stands::InFlight };
         self.memo.intents.push(intent);
     }
 
@@ -41,7 +42,7 @@ impl Lane {
     pub fn accepted(&mut self, view: &OrderView, now: DateTime<Utc>) {
         let Some(intent) = self.memo.intents.pop() else { return };
         self.count(&intent.parts, &[]);
-        for part in &intent.parts {
+        for part in &*intent.parts {
             self.apply(part, now);
             self.mark(part, |progress| progress.delivered = true);
         }
@@ -65,11 +66,11 @@ impl Lane {
 
     /// Buy with Prime refused in a way that may only mean that it is already so: the order tells.
     pub fn refused_perhaps_done(&mut self, reason: Reason, now: DateTime<Utc>) {
-        match self.memo.intents.last().map(|intent| intent.parts.clone()) {
+        match self.memo.intents.last().map(|intent| Arc::clone(&intent.parts)) {
             Some(parts) if parts.len() == 1 => {
                 self.memo.intents.pop();
                 self.count(&parts, &[]);
-                for part in &parts {
+                for part in &*parts {
                     let create = matches!(&part.effect, Effect::Return(effect) if effect.create);
                     let subject = self.canonical(&part.subject).into_owned();
                     let (events, effect) = (part.events.clone(), Some(part.effect.clone()));
@@ -94,7 +95,7 @@ impl Lane {
         let reason = postponed.reason.clone();
         intent.ended_at = now;
         intent.stands = if answered { Stands::Unclear(reason) } else { Stands::NoAnswer(reason) };
-        let parts = intent.parts.clone();
+        let parts = Arc::clone(&intent.parts);
         self.hold_back(&parts, postponed, now, due);
     }
 
@@ -165,7 +166,7 @@ impl Lane {
         let late = matches!(intent.stands, Stands::InFlight | Stands::NoAnswer(_))
             && asked_at < intent.ended_at + settling(intent.mutation, rules);
         let (mut open, mut closed) = (Vec::new(), Vec::new());
-        for part in std::mem::take(&mut intent.parts) {
+        for part in Arc::unwrap_or_clone(std::mem::take(&mut intent.parts)) {
             let shows = self.shows(&part, view);
             self.note_sent(&part);
             match shows {
@@ -202,7 +203,7 @@ impl Lane {
         }
         self.count(&closed, &open);
         if !open.is_empty() {
-            intent.parts = open;
+            intent.parts = Arc::new(open);
             self.memo.intents.push(intent);
         }
     }

@@ -9,6 +9,7 @@ use super::survey::{Found, Survey};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// The most entries of one mutation, and the most bytes of them together: Buy with Prime states no limit of its lists, so these are
 /// far above what an order usually has, and far below what gateways take. The rest follows in the next mutation. One entry alone
@@ -37,7 +38,7 @@ pub fn next(lane: &Lane, survey: &mut Survey, rules: &Rules, now: DateTime<Utc>)
         }
     }
     let variables = json::object([("orderIdentifier", identifier), ("input", Value::Object(input))]);
-    Some(Draft { mutation, parts, variables })
+    Some(Draft { mutation, parts: Arc::new(parts), variables })
 }
 
 /// The things that take part in the next mutation, each with the events that it is sent for.

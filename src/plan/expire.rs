@@ -122,7 +122,7 @@ impl Lane {
     /// sent.
     fn give_up(&mut self, intent: &Intent, reason: &Reason, ends: &mut Ends) {
         self.count(&intent.parts, &[]);
-        for part in &intent.parts {
+        for part in &*intent.parts {
             let pays = matches!(&part.effect, Effect::Refund(effect) if !effect.payments.is_empty());
             if pays {
                 self.doubt(part);

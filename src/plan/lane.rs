@@ -15,6 +15,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Everything that is known of one order: what the planner works on, and what the ledger loads and saves.
 #[derive(Debug, Clone, Default)]
@@ -131,7 +132,7 @@ pub struct Intent {
     /// Which mutation.
     pub mutation: Mutation,
     /// Its parts.
-    pub parts: Vec<Part>,
+    pub parts: Arc<Vec<Part>>,
     /// When the attempt is over at the latest, or was over.
     pub ended_at: DateTime<Utc>,
     /// How it stands.
@@ -174,8 +175,8 @@ pub struct Part {
 pub struct Draft {
     /// Which mutation.
     pub mutation: Mutation,
-    /// Its parts.
-    pub parts: Vec<Part>,
+    /// Its parts: those of the intent that is noted before it is sent.
+    pub parts: Arc<Vec<Part>>,
     /// `{"orderIdentifier": …, "input": …}`
     pub variables: serde_json::Value,
 }
@@ -273,7 +274,7 @@ impl Lane {
 
     /// The things that take part in a mutation that is in flight or unknown.
     pub fn subjects_in_intents(&self) -> BTreeSet<Subject> {
-        let parts = self.memo.intents.iter().flat_map(|intent| &intent.parts);
+        let parts = self.memo.intents.iter().flat_map(|intent| &*intent.parts);
         parts.map(|part| self.canonical(&part.subject).into_owned()).collect()
     }
 

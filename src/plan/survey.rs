@@ -153,7 +153,7 @@ impl Lane {
         let mut needs = survey.all_needs();
         // Waited for from here on, whatever the read that follows says.
         let lost = self.memo.intents.iter().filter(|intent| matches!(intent.stands, Stands::NotFound { .. }));
-        for no in lost.flat_map(|intent| &intent.parts).flat_map(|part| &part.events) {
+        for no in lost.flat_map(|intent| &*intent.parts).flat_map(|part| &part.events) {
             needs.entry(*no).or_default().extend(self.order_need(rules));
         }
         let is_retried = |no: EventNo| self.is_retried(no, survey, now) || self.is_in_intent(no);

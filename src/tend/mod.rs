@@ -91,7 +91,7 @@ fn show(ledger: &Ledger, targets: &BTreeMap<String, Arc<Target>>) {
 pub async fn learn_standings(ledger: &Ledger, targets: &BTreeMap<String, Arc<Target>>) -> Result<(), LedgerError> {
     for standing in ledger.target_standings().await? {
         let Some(target) = targets.get(&standing.name) else { continue };
-        *lock(&target.open_for) = standing.open_for;
+        target.was_open_for(standing.open_for);
         lock(&target.gate).pause(standing.is_paused);
         metrics::TARGET_PAUSED.set(&[&standing.name], f64::from(u8::from(standing.is_paused)));
         // A replica that found it away may have died since: whoever gets answers says that it is back.
@@ -111,9 +111,9 @@ pub async fn learn_standings(ledger: &Ledger, targets: &BTreeMap<String, Arc<Tar
 /// # Errors
 /// Where Postgres is away.
 pub async fn come_home(ledger: &Ledger, targets: &BTreeMap<String, Arc<Target>>) -> Result<(), LedgerError> {
-    let read_first = targets.values().next().map_or(ReadFirst::Off, |target| target.rules.read_first);
+    let read_first = targets.values().next().map_or(ReadFirst::Off, |target| target.rules().read_first);
     let doubted_at = ledger.come_home(read_first).await?;
-    targets.values().for_each(|target| *lock(&target.doubted_at) = doubted_at);
+    targets.values().for_each(|target| target.doubt(doubted_at));
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 //! judged, taken in, and what the ledger and the outcome would say of it.
 
 use bwp_sync::dispatch::apply::{Moment, apply};
-use bwp_sync::dispatch::mask::without_payers;
+use bwp_sync::dispatch::mask::text_without_payers;
 use bwp_sync::dispatch::schedule::Schedule;
 use bwp_sync::dispatch::verdict::{Overrides, Verdict, judge};
 use bwp_sync::event::{self, RawRecord, Reading};
@@ -70,12 +70,13 @@ impl Order {
         while let Next::Send(draft) = &turn.next {
             lane.begin(draft, now + rules.request_timeout);
             store(&mut lane);
-            black_box(draft.variables.to_string());
+            let request = draft.variables.to_string();
+            black_box(&request);
             let body = answer::parse(Operation::UpdateOrder, Some("application/json"), answers.next().unwrap().as_bytes());
             let exchange = Exchange::Answered { status: 200, retry_after: None, body, request_id: None };
             let judgement = judge(Operation::UpdateOrder, &exchange, &Overrides::new());
             assert_eq!(judgement.verdict, Verdict::Delivered);
-            black_box(serde_json::to_string(&without_payers(&draft.variables)).unwrap());
+            black_box(text_without_payers(&draft.variables, request));
             let schedule = Schedule { initial: Duration::from_secs(1), max: Duration::from_secs(60) };
             let moment = Moment { rules, schedule, began: now, now, jitter: 0.5 };
             apply(&mut lane, &turn.next, &exchange, &judgement, &moment);

@@ -180,6 +180,27 @@ const USED: &str = "
         ('final', 'return', 4, 21), ('final', 'refund', 4, 38), ('final', 'refund', 5, -2), ('final', 'alias', 5, 8),
         ('final', 'unreadable', 6, 4);";
 
+/// Documents were `jsonb` before: what was there is still there, and the version before goes on asking and writing in its own words.
+#[tokio::test]
+async fn the_version_before_finds_its_way_in_documents() {
+    let database = fresh_database().await;
+    let pool = database.pool().await;
+    let all = Migrator::new(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations"))).await.unwrap();
+    let first = all.iter().filter(|migration| migration.version < 11).cloned().collect();
+    Migrator::with_migrations(first).run(&pool).await.unwrap();
+    let there = "INSERT INTO lane (target, memo) VALUES ('default', '{\"intents\": [{\"parts\": [{\"events\": [7, 8]}]}]}');
+        INSERT INTO entity (lane, subject, doc) VALUES (1, 'kept', '{\"pace\": {\"attempts\": 1}}'), (1, 'idle', '{}')";
+    run(&pool, there).await;
+    Ledger::new(&database.url.clone().into(), 2).unwrap().migrate().await.unwrap();
+    let written = "INSERT INTO entity (lane, subject, doc) SELECT 1, k.s, k.d::jsonb FROM (VALUES ('new', '{}'), ('kept', '{}')) AS k (s, d)
+        ON CONFLICT (lane, subject) DO NOTHING; UPDATE lane SET memo = memo::text::jsonb";
+    run(&pool, written).await;
+    let asked = "SELECT ARRAY(SELECT subject FROM entity WHERE lane = 1 AND doc ? 'pace' ORDER BY subject),
+        ARRAY(SELECT (o #>> '{}')::bigint FROM lane, jsonb_path_query(memo, '$.intents[*].parts[*].events[*]') AS o)";
+    let (paced, events): (Vec<String>, Vec<i64>) = sqlx::query_as(asked).fetch_one(&pool).await.unwrap();
+    assert_eq!((paced, events), (vec!["kept".to_owned()], vec![7, 8]));
+}
+
 #[tokio::test]
 async fn totals_of_the_version_before_are_taken_over_kind_by_kind() {
     let database = fresh_database().await;

@@ -113,7 +113,7 @@ async fn what_is_unknown_stays_with_its_order_when_its_name_is_taken_from_it() {
     shop.take(&[a_refund("f-1", 1, "5.00", "SUCCESS", &[("p-1", "5.00")])]).await;
     let pool = shop.database.pool().await;
     crate::support::wait_until("the refund to be unknown", crate::support::PATIENCE, async || {
-        let unknown = "SELECT count(*) FROM lane WHERE memo ? 'intents' AND NOT is_leased AND flight = '{}'";
+        let unknown = "SELECT count(*) FROM lane WHERE memo::jsonb ? 'intents' AND NOT is_leased AND flight = '{}'";
         let lanes: i64 = sqlx::query_scalar(unknown).fetch_one(&pool).await.unwrap();
         if lanes == 1 { Ok(()) } else { Err(lanes.to_string()) }
     })

@@ -26,6 +26,35 @@ async fn a_lock_that_somebody_holds_costs_a_timeout_and_nothing_else() {
     assert_taken_once(shop, event).await;
 }
 
+/// Intake sees the lane as it was before it waited for its row: due already, so that nothing is to be done. It was claimed meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_that_comes_while_its_lane_is_claimed_marks_it() {
+    let (mut shop, event) = shop_and_event().await;
+    shop.stop().await;
+    shop.take(std::slice::from_ref(&event)).await;
+    let pool = shop.database.pool().await;
+    let mut claim = pool.begin().await.unwrap();
+    let leased = "UPDATE lane SET is_leased = true, lease_no = lease_no + 1, next_at = now() + interval '1 minute' RETURNING 1";
+    sqlx::raw_sql(leased).execute(&mut *claim).await.unwrap();
+    let more = Event::new(Kind::Refund, "f-2", event.data.clone());
+    let taken = async { shop.ledger.intake(&[shop.incoming(&more)], &shop.targets()).await.unwrap() };
+    let claimed = async {
+        wait_until("intake to wait for the lane", PATIENCE, async || {
+            let sql = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pid IN
+                (SELECT pid FROM pg_stat_activity WHERE datname = current_database())";
+            let waiting: i64 = sqlx::query_scalar(sql).fetch_one(&pool).await.unwrap();
+            if waiting > 0 { Ok(()) } else { Err("nobody waits".to_owned()) }
+        })
+        .await;
+        claim.commit().await.unwrap();
+    };
+    let (report, ()) = tokio::join!(taken, claimed);
+    assert_eq!(report.new, 1);
+    let (is_dirty, is_later): (bool, bool) =
+        sqlx::query_as("SELECT is_dirty, next_at > now() FROM lane").fetch_one(&pool).await.unwrap();
+    assert!(is_dirty && is_later, "dirty {is_dirty}, leased {is_later}");
+}
+
 #[tokio::test]
 async fn a_statement_that_hangs_is_ended_here_and_at_the_server() {
     let (shop, event) = shop_and_event().await;

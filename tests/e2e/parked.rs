@@ -55,7 +55,7 @@ async fn claim(shop: &Shop, ledger: &Ledger, bad: Option<&str>) -> Claims {
     let decide = |lane: &mut Lane, now| {
         let is_bad = |live: &bwp_sync::plan::lane::Live| Some(live.event.data.order().id()) == bad;
         assert!(!lane.unsettled().any(is_bad), "planning breaks on purpose");
-        let turn = lane.turn(&target.rules, now);
+        let turn = lane.turn(&target.rules(), now);
         if let Next::Send(draft) = &turn.next {
             lane.begin(draft, now + TimeDelta::milliseconds(1));
         }
@@ -78,7 +78,7 @@ async fn rows_that_cannot_be_read_stop_their_own_order_only() {
             .await;
         assert!(!shop.outcomes().await.contains_key("1001"));
         // Repaired, it goes on.
-        run(&shop, "DELETE FROM entity WHERE doc = '5'").await;
+        run(&shop, "DELETE FROM entity WHERE doc::text = '5'").await;
         run(&shop, "UPDATE lane SET memo = NULL, parked_until = NULL, next_at = now() WHERE parked_until IS NOT NULL").await;
         ended(&shop, "1001").await;
         shop.assert_clean().await;
@@ -154,7 +154,7 @@ async fn a_holder_whose_lease_has_gone_changes_nothing() {
         let accepted = |mut claimed: Claimed| {
             claimed.lane.accepted(&OrderView::default(), claimed.at);
             let target = &bwp_sync::dispatch::target::targets(&shop.settings).unwrap()["default"];
-            let turn = claimed.lane.turn(&target.rules, claimed.at);
+            let turn = claimed.lane.turn(&target.rules(), claimed.at);
             assert_eq!(turn.settled.len(), 1);
             let attempt = AttemptRow {
                 at: claimed.at,

@@ -31,7 +31,7 @@ const PAGES: f64 = 400.0;
 const PAGES_A_ROW: f64 = 40.0;
 
 /// What has to be among what was seen, so that nothing is judged by its absence.
-const EXPECTED: [(&str, &str); 20] = [
+const EXPECTED: [(&str, &str); 21] = [
     ("where names of orders lead", "SELECT k.at, n.lane, n.bwp_id, n.origin, n.version, n.said_at FROM unnest"),
     ("locks of lanes", "SELECT id FROM lane WHERE id = ANY($1)"),
     ("rows of things", "SELECT k.at, n.bwp_id, n.origin, n.version, n.said_at FROM unnest($1::bigint[]"),
@@ -40,7 +40,8 @@ const EXPECTED: [(&str, &str); 20] = [
         "INSERT INTO name (lane, kind, alias_type, id, bwp_id, origin, version, said_at) SELECT * FROM said",
     ),
     ("writing rows of orders", "INSERT INTO order_name (target, alias_type, id, lane, bwp_id"),
-    ("what was there before", "SELECT hash FROM work WHERE state = 3"),
+    ("what was there before", "LATERAL (SELECT true AS is_dead FROM work"),
+    ("locks of lanes that become due", "WITH locked AS MATERIALIZED"),
     ("a claim", "ORDER BY next_at LIMIT $2 FOR UPDATE SKIP LOCKED"),
     ("names of a lane", "WHERE lane = ANY($1) AND origin IS NOT NULL"),
     ("things of a lane", "FROM entity WHERE lane = ANY($1)"),

@@ -39,7 +39,7 @@ impl Replica {
     /// Leases what is due.
     pub async fn claim(&mut self) {
         let Dispatcher { ledger, targets, alias_types, lease, request_timeout, .. } = &self.dispatcher;
-        let (rules, timeout) = (targets["default"].rules_now(), TimeDelta::from_std(*request_timeout).unwrap());
+        let (rules, timeout) = (targets["default"].rules(), TimeDelta::from_std(*request_timeout).unwrap());
         let decide = |lane: &mut Lane, now: DateTime<Utc>| {
             let turn = lane.turn(&rules, now);
             if let Next::Send(draft) = &turn.next {

@@ -15,6 +15,7 @@ use bwp_sync::prime::exchange::{Exchange, RetryAfter};
 use bwp_sync::prime::view::OrderView;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::time::Duration;
 
 fn refund(bench: &mut Bench, id: &str, payments: &[&str]) -> EventNo {
@@ -194,7 +195,7 @@ fn nothing_in_flight_or_unknown_expires_for_another_part_of_it() {
     let draft = bench.begin();
     bench.lost();
     // The line failed long ago and is not part of what is unknown.
-    bench.lane.memo.intents[0].parts.retain(|part| part.subject != line);
+    Arc::make_mut(&mut bench.lane.memo.intents[0].parts).retain(|part| part.subject != line);
     assert_eq!(bench.lane.memo.intents[0].parts.len() + 1, draft.parts.len());
     bench.lane.thing(line).pace.first_failure = Some(bench.now - hours(25));
     bench.rests();

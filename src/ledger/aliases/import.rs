@@ -128,7 +128,9 @@ impl Import {
     /// Rows that say something of orders that are known already. None where a lane was merged away before it could be locked.
     async fn change(&self, db: &mut PgConnection, said: &[Said<'_>]) -> Result<Option<Vec<Effect>>, LedgerError> {
         let Importing { target, types, .. } = &self.importing;
-        let Some(mut lanes) = lanes_of(db, said.iter().map(|said| said.order), said).await? else { return Ok(None) };
+        let Some(mut lanes) = lanes_of(db, said.iter().map(|said| said.order), said, &BTreeSet::new()).await? else {
+            return Ok(None);
+        };
         let targets = Targets::from([(target.clone(), types.clone())]);
         let effects = apply_aliases(db, said, &mut lanes, &targets).await?;
         let changed = said.iter().zip(&effects).filter(|(_, effect)| matches!(effect, Effect::New | Effect::Replaced(_)));

@@ -4,6 +4,7 @@
 use super::super::LedgerError;
 use super::super::alias_rows::Said;
 use super::super::naming::{self, Lanes, OrderKey, columns, find_lanes};
+use super::super::waking;
 use crate::event::AliasKind;
 use fail::fail_point;
 use sqlx::PgConnection;
@@ -21,12 +22,13 @@ enum Place {
     New(usize),
 }
 
-/// The lanes of some orders and of all that rows name, made where there are none, and locked. None where one was merged away or
-/// forgotten meanwhile.
+/// The lanes of some orders and of all that rows name, made where there are none, and locked; those of the orders that are due are made
+/// due. None where one was merged away or forgotten meanwhile.
 pub(in crate::ledger) async fn lanes_of<'a>(
     db: &mut PgConnection,
     orders: impl Iterator<Item = OrderKey<'a>>,
     said: &[Said<'a>],
+    due: &BTreeSet<OrderKey<'a>>,
 ) -> Result<Option<Lanes<'a>>, LedgerError> {
     let keys: BTreeSet<OrderKey> = orders.chain(said.iter().filter_map(Said::tied_to)).collect();
     if keys.is_empty() {
@@ -47,7 +49,8 @@ pub(in crate::ledger) async fn lanes_of<'a>(
     }
     fail_point!("intake-named");
     let wanted: BTreeSet<i64> = lanes.values().copied().collect();
-    if naming::lock_lanes(db, &wanted).await? != wanted {
+    let due: Vec<i64> = due.iter().filter_map(|key| lanes.get(key)).copied().collect();
+    if waking::lock_and_make_due(db, &wanted, due).await? != wanted {
         return Ok(None);
     }
     Ok(adopt(db, &adopted).await?.then_some(lanes))
@@ -159,7 +162,9 @@ impl<'a> Plan<'a> {
             Place::New(at) => new.get(at).copied(),
         };
         let names: Vec<(OrderKey, i64)> = self.placed.iter().filter_map(|placed| Some((placed.key, lane_of(placed)?))).collect();
-        naming::lead(db, names.iter().copied()).await?;
+        if naming::lead(db, names.iter().copied()).await? {
+            return Ok(names.into_iter().collect());
+        }
         let found = find_lanes(db, names.into_iter().map(|(key, _)| key).collect()).await?;
         let used: BTreeSet<i64> = found.values().copied().collect();
         let orphans: Vec<i64> = new.into_iter().filter(|lane| !used.contains(lane)).collect();
