@@ -201,6 +201,32 @@ async fn the_version_before_finds_its_way_in_documents() {
     assert_eq!((paced, events), (vec!["kept".to_owned()], vec![7, 8]));
 }
 
+/// Whoever works on a lane comes to its things after it. A migration that took the two tables the other way round would end in a deadlock.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_migration_waits_for_who_is_at_work() {
+    let database = fresh_database().await;
+    let pool = database.pool().await;
+    let all = Migrator::new(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations"))).await.unwrap();
+    let first = all.iter().filter(|migration| migration.version < 11).cloned().collect();
+    Migrator::with_migrations(first).run(&pool).await.unwrap();
+    run(&pool, "INSERT INTO lane (target) VALUES ('default')").await;
+    let mut worker = pool.begin().await.unwrap();
+    sqlx::raw_sql("SELECT FROM lane FOR UPDATE").execute(&mut *worker).await.unwrap();
+    let ledger = Ledger::new(&database.url.clone().into(), 2).unwrap();
+    let work = async {
+        wait_until("the migration to wait", PATIENCE, async || {
+            let sql = "SELECT count(*) FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+            let waiting: i64 = sqlx::query_scalar(sql).fetch_one(&pool).await.unwrap();
+            if waiting > 0 { Ok(()) } else { Err("nobody waits".to_owned()) }
+        })
+        .await;
+        sqlx::raw_sql("SELECT doc FROM entity").execute(&mut *worker).await.unwrap();
+        worker.commit().await.unwrap();
+    };
+    let (migrated, ()) = tokio::join!(ledger.migrate(), work);
+    migrated.unwrap();
+}
+
 #[tokio::test]
 async fn totals_of_the_version_before_are_taken_over_kind_by_kind() {
     let database = fresh_database().await;

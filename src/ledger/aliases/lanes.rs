@@ -43,8 +43,8 @@ pub(in crate::ledger) async fn lanes_of<'a>(
         adopted.clone_from(&plan.adopted);
         lanes.extend(plan.write(db).await?);
     }
-    // A name that was there may have been forgotten since.
-    if lanes.len() < keys.len() {
+    // A name that was there may have been forgotten since, and an id may have come to lead to another lane.
+    if lanes.len() < keys.len() || adopted.iter().any(|(lane, bwp)| lanes.get(bwp) != Some(lane)) {
         return Ok(None);
     }
     fail_point!("intake-named");
@@ -111,7 +111,7 @@ struct Plan<'a> {
     new: Vec<OrderKey<'a>>,
     placed: Vec<Placed<'a>>,
     /// Lanes that get to know Buy with Prime's id of their order.
-    adopted: Vec<(i64, &'a str)>,
+    adopted: Vec<(i64, OrderKey<'a>)>,
 }
 
 impl<'a> Plan<'a> {
@@ -132,7 +132,7 @@ impl<'a> Plan<'a> {
             let at = match (lanes.get(bwp), first_bare) {
                 (Some(lane), _) => Place::Lane(*lane),
                 (None, Some(lane)) if !plan.adopted.iter().rev().any(|(adopted, _)| adopted == lane) => {
-                    plan.adopted.push((*lane, bwp.id));
+                    plan.adopted.push((*lane, *bwp));
                     Place::Lane(*lane)
                 }
                 (None, _) => plan.new_lane(*bwp),
@@ -176,7 +176,7 @@ impl<'a> Plan<'a> {
 }
 
 /// Gives lanes that are locked the id of their order. False where one has got to know another meanwhile.
-async fn adopt(db: &mut PgConnection, adopted: &[(i64, &str)]) -> Result<bool, LedgerError> {
+async fn adopt(db: &mut PgConnection, adopted: &[(i64, OrderKey<'_>)]) -> Result<bool, LedgerError> {
     if adopted.is_empty() {
         return Ok(true);
     }
@@ -185,7 +185,7 @@ async fn adopt(db: &mut PgConnection, adopted: &[(i64, &str)]) -> Result<bool, L
          WHERE l.id = k.id AND (l.bwp_id IS NULL OR l.bwp_id = k.bwp_id)",
     )
     .bind(adopted.iter().map(|(lane, _)| *lane).collect::<Vec<_>>())
-    .bind(adopted.iter().map(|(_, id)| *id).collect::<Vec<_>>())
+    .bind(adopted.iter().map(|(_, bwp)| bwp.id).collect::<Vec<_>>())
     .execute(db)
     .await?;
     Ok(done.rows_affected() == adopted.len() as u64)
