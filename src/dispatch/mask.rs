@@ -90,22 +90,17 @@ fn without(text: &str, value: &str) -> String {
 
 /// The same value, with every value of a payer masked, and whatever else seems to be personal by its name or by an `@`.
 pub fn without_payers(value: &Value) -> impl Serialize {
+    masked(value)
+}
+
+fn masked(value: &Value) -> Masked<'_> {
     Masked { value, in_payer: false, is_private: is_address }
 }
 
 /// A value as text, without what is masked in it: the text that there is already, where nothing is.
 pub fn text_without_payers(value: &Value, text: String) -> String {
-    if is_free_of_payers(value) { text } else { serde_json::to_string(&without_payers(value)).unwrap_or_default() }
-}
-
-fn is_free_of_payers(value: &Value) -> bool {
-    match value {
-        Value::Array(items) => items.iter().all(is_free_of_payers),
-        Value::Object(members) => members.iter().all(|(name, value)| !is_personal(name) && is_free_of_payers(value)),
-        Value::String(text) => !is_address(text),
-        Value::Number(number) => !is_address(number.as_str()),
-        Value::Null | Value::Bool(_) => true,
-    }
+    let masked = masked(value);
+    if masked.shows_all() { text } else { serde_json::to_string(&masked).unwrap_or_default() }
 }
 
 fn is_address(text: &str) -> bool {
@@ -125,21 +120,52 @@ struct Masked<'a> {
     is_private: fn(&str) -> bool,
 }
 
+impl<'a> Masked<'a> {
+    fn item(self, value: &'a Value) -> Masked<'a> {
+        Masked { value, ..self }
+    }
+
+    fn member(self, name: &str, value: &'a Value) -> Masked<'a> {
+        Masked { value, in_payer: self.in_payer || is_personal(name), ..self }
+    }
+
+    /// Even a name may be personal, where it is none of those that Buy with Prime knows.
+    fn hides_name(self, name: &str) -> bool {
+        self.in_payer && !is_payer_member(name)
+    }
+
+    /// Whether a value that is neither a list nor an object is masked.
+    fn hides(self) -> bool {
+        match self.value {
+            Value::Null => false,
+            Value::String(text) if (self.is_private)(text) => true,
+            Value::Number(number) if (self.is_private)(number.as_str()) => true,
+            _ => self.in_payer,
+        }
+    }
+
+    /// Whether nothing in it is masked.
+    fn shows_all(self) -> bool {
+        match self.value {
+            Value::Array(items) => items.iter().all(|value| self.item(value).shows_all()),
+            Value::Object(members) => {
+                members.iter().all(|(name, value)| !self.hides_name(name) && self.member(name, value).shows_all())
+            }
+            _ => !self.hides(),
+        }
+    }
+}
+
 impl Serialize for Masked<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Masked { value, in_payer, is_private } = *self;
-        match value {
-            Value::Array(items) => serializer.collect_seq(items.iter().map(|value| Masked { value, ..*self })),
+        match self.value {
+            Value::Array(items) => serializer.collect_seq(items.iter().map(|value| self.item(value))),
             Value::Object(members) => serializer.collect_map(members.iter().map(|(name, value)| {
-                // Even a name may be personal, where it is none of those that Buy with Prime knows.
-                let shown = if in_payer && !is_payer_member(name) { MASK } else { name };
-                (shown, Masked { value, in_payer: in_payer || is_personal(name), ..*self })
+                let shown = if self.hides_name(name) { MASK } else { name };
+                (shown, self.member(name, value))
             })),
-            Value::Null => serializer.serialize_unit(),
-            Value::String(text) if is_private(text) => serializer.serialize_str(MASK),
-            Value::Number(number) if is_private(number.as_str()) => serializer.serialize_str(MASK),
-            _ if in_payer => serializer.serialize_str(MASK),
-            _ => value.serialize(serializer),
+            _ if self.hides() => serializer.serialize_str(MASK),
+            value => value.serialize(serializer),
         }
     }
 }
