@@ -72,13 +72,14 @@ async fn take_in(db: &mut PgConnection, batch: &[Incoming], targets: &Targets) -
     fail_point!("intake-sorted");
     let said: Vec<Said> = fresh.iter().filter_map(|event| Said::of(event, targets)).collect();
     // What is said may lead events elsewhere: then they are made due once it has been.
-    let due = if said.is_empty() { due_orders(&fresh, targets) } else { BTreeSet::new() };
+    let are_due = said.is_empty();
+    let due = if are_due { due_orders(&fresh, targets) } else { BTreeSet::new() };
     let orders = fresh.iter().map(|event| event.order);
     let Some(mut lanes) = lanes_of(db, orders, &said, &due).await? else { return Ok(None) };
     fail_point!("intake-locked");
     say(db, &said, &mut lanes, targets).await?;
     fail_point!("intake-aliased");
-    let (mut outcomes, finals) = insert_work(db, &fresh, &lanes, targets, now, &due).await?;
+    let (mut outcomes, finals) = insert_work(db, &fresh, &lanes, targets, now, are_due).await?;
     fail_point!("intake-queued");
     let revived = revive(db, &repeated).await?;
     fail_point!("intake-revived");
@@ -123,7 +124,7 @@ pub(super) async fn take_anew(
         return Err(LedgerError::Unavailable("lanes were merged meanwhile".into()));
     };
     say(db, &said, &mut lanes, targets).await?;
-    let (outcomes, _) = insert_work(db, &fresh, &lanes, targets, now, &BTreeSet::new()).await?;
+    let (outcomes, _) = insert_work(db, &fresh, &lanes, targets, now, false).await?;
     for row in &outcomes {
         tally.add("final", kind_label(row.kind), 1);
     }
@@ -148,14 +149,14 @@ fn due_orders<'a>(fresh: &[Fresh<'a>], targets: &Targets) -> BTreeSet<OrderKey<'
     fresh.iter().filter(|event| event.has_turn(targets)).map(|event| event.order).collect()
 }
 
-/// Writes the work, wakes the lanes that are not due already, and gives the outcomes of what is final at once.
+/// Writes the work, wakes the lanes, unless those of events with a turn are due already, and gives the outcomes of what is final at once.
 async fn insert_work(
     db: &mut PgConnection,
     fresh: &[Fresh<'_>],
     lanes: &Lanes<'_>,
     targets: &Targets,
     now: DateTime<Utc>,
-    due: &BTreeSet<OrderKey<'_>>,
+    are_due: bool,
 ) -> Result<(Vec<OutcomeRow>, Vec<FinalRow>), LedgerError> {
     if fresh.is_empty() {
         return Ok(Default::default());
@@ -179,10 +180,10 @@ async fn insert_work(
     }
     write_work(db, &work).await?;
     fail_point!("intake-worked");
-    let lanes_of =
-        |keys: &BTreeSet<OrderKey<'_>>| keys.iter().filter_map(|key| lanes.get(key).copied()).collect::<BTreeSet<i64>>();
-    let (turns, due) = (lanes_of(&due_orders(fresh, targets)), lanes_of(due));
-    make_due(db, turns.difference(&due).copied().collect()).await?;
+    let turns: BTreeSet<i64> = work.iter().filter(|row| row.died.is_none()).map(|row| row.lane).collect();
+    if !are_due {
+        make_due(db, turns.iter().copied().collect()).await?;
+    }
     fail_point!("intake-due");
     let named: BTreeSet<i64> = fresh.iter().filter_map(|event| lanes.get(&event.order).copied()).collect();
     wake_named(db, named.difference(&turns).copied().collect()).await?;
