@@ -64,11 +64,12 @@ async fn write_letters(db: &mut PgConnection, letters: &[(i64, &OutcomeRow)]) ->
     if letters.is_empty() {
         return Ok(());
     }
-    let place = |row: &OutcomeRow| match &row.letter {
-        Some(Letter::Quarantine(place)) => Some(place.clone()),
-        Some(Letter::Work) | None => None,
+    let places = || {
+        letters.iter().map(|(_, row)| match &row.letter {
+            Some(Letter::Quarantine(place)) => Some(place),
+            Some(Letter::Work) | None => None,
+        })
     };
-    let places: Vec<Option<Place>> = letters.iter().map(|(_, row)| place(row)).collect();
     sqlx::query(
         "INSERT INTO dead_letter (seq, topic, partition, \"offset\", key, headers, value)
          SELECT k.seq, r.topic, r.partition, r.\"offset\", r.key, r.headers, r.value
@@ -85,9 +86,9 @@ async fn write_letters(db: &mut PgConnection, letters: &[(i64, &OutcomeRow)]) ->
     .bind(letters.iter().map(|(seq, _)| *seq).collect::<Vec<_>>())
     .bind(letters.iter().map(|(_, row)| row.lane).collect::<Vec<_>>())
     .bind(letters.iter().map(|(_, row)| row.no).collect::<Vec<_>>())
-    .bind(places.iter().map(|place| place.as_ref().map(|place| &*place.topic)).collect::<Vec<_>>())
-    .bind(places.iter().map(|place| place.as_ref().map(|place| place.partition)).collect::<Vec<_>>())
-    .bind(places.iter().map(|place| place.as_ref().map(|place| place.offset)).collect::<Vec<_>>())
+    .bind(places().map(|place| place.map(|place| &*place.topic)).collect::<Vec<_>>())
+    .bind(places().map(|place| place.map(|place| place.partition)).collect::<Vec<_>>())
+    .bind(places().map(|place| place.map(|place| place.offset)).collect::<Vec<_>>())
     .execute(db)
     .await?;
     Ok(())
