@@ -4,7 +4,7 @@ use crate::service::Service;
 use crate::shop::{Shop, order};
 use crate::sound::{assert_sound, wrong};
 use crate::support::events::{Envelope, Event, Kind};
-use crate::support::postgres::fresh_database;
+use crate::support::postgres::{Database, fresh_database};
 use crate::support::{PATIENCE, wait_until};
 use bwp_simulator::Options;
 use bwp_sync::audit::Invariant;
@@ -180,14 +180,20 @@ const USED: &str = "
         ('final', 'return', 4, 21), ('final', 'refund', 4, 38), ('final', 'refund', 5, -2), ('final', 'alias', 5, 8),
         ('final', 'unreadable', 6, 4);";
 
-/// Documents were `jsonb` before: what was there is still there, and the version before goes on asking and writing in its own words.
-#[tokio::test]
-async fn the_version_before_finds_its_way_in_documents() {
+/// A database as it was after that migration.
+async fn migrated_to(last: i64) -> (Database, PgPool) {
     let database = fresh_database().await;
     let pool = database.pool().await;
     let all = Migrator::new(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations"))).await.unwrap();
-    let first = all.iter().filter(|migration| migration.version < 11).cloned().collect();
+    let first = all.iter().filter(|migration| migration.version <= last).cloned().collect();
     Migrator::with_migrations(first).run(&pool).await.unwrap();
+    (database, pool)
+}
+
+/// Documents were `jsonb` before: what was there is still there, and the version before goes on asking and writing in its own words.
+#[tokio::test]
+async fn the_version_before_finds_its_way_in_documents() {
+    let (database, pool) = migrated_to(10).await;
     let there = "INSERT INTO lane (target, memo) VALUES ('default', '{\"intents\": [{\"parts\": [{\"events\": [7, 8]}]}]}');
         INSERT INTO entity (lane, subject, doc) VALUES (1, 'kept', '{\"pace\": {\"attempts\": 1}}'), (1, 'idle', '{}')";
     run(&pool, there).await;
@@ -204,11 +210,7 @@ async fn the_version_before_finds_its_way_in_documents() {
 /// Whoever works on a lane comes to its things after it. A migration that took the two tables the other way round would end in a deadlock.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_migration_waits_for_who_is_at_work() {
-    let database = fresh_database().await;
-    let pool = database.pool().await;
-    let all = Migrator::new(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations"))).await.unwrap();
-    let first = all.iter().filter(|migration| migration.version < 11).cloned().collect();
-    Migrator::with_migrations(first).run(&pool).await.unwrap();
+    let (database, pool) = migrated_to(10).await;
     run(&pool, "INSERT INTO lane (target) VALUES ('default')").await;
     let mut worker = pool.begin().await.unwrap();
     sqlx::raw_sql("SELECT FROM lane FOR UPDATE").execute(&mut *worker).await.unwrap();
@@ -229,11 +231,7 @@ async fn a_migration_waits_for_who_is_at_work() {
 
 #[tokio::test]
 async fn totals_of_the_version_before_are_taken_over_kind_by_kind() {
-    let database = fresh_database().await;
-    let pool = database.pool().await;
-    let all = Migrator::new(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations"))).await.unwrap();
-    let first = all.iter().filter(|migration| migration.version == 1).cloned().collect();
-    Migrator::with_migrations(first).run(&pool).await.unwrap();
+    let (database, pool) = migrated_to(1).await;
     run(&pool, USED).await;
     let ledger = Ledger::new(&database.url.clone().into(), 2).unwrap();
     let before = ledger.account().await.unwrap();
