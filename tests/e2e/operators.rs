@@ -146,6 +146,7 @@ async fn all_that_died_of_a_missing_name_is_retried_by_one_command() {
     let ids: Vec<&Value> = shown["outcomes"].as_array().unwrap().iter().map(|outcome| &outcome["id"]).collect();
     assert_eq!(ids, ["/oms#r-1001-L-8#1", "/oms#r-1001-L-8#2"], "{shown:#}");
     assert_eq!((&shown["event"]["status"], shown["attempts"].as_array().unwrap().len()), (&json!("DELIVERED"), 1), "{shown:#}");
+    assert!(shown["attempts"][0]["request"]["input"].is_object(), "what was sent is JSON, not text of it: {shown:#}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
