@@ -17,14 +17,16 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
     migrations
 });
 
-/// How long a statement may wait for a lock, and run, before it is given up and tried again.
-const SESSION: [(&str, &str); 5] = [
+/// How long a statement may wait for a lock, and run, before it is given up and tried again; and how statements are planned.
+const SESSION: [(&str, &str); 6] = [
     ("lock_timeout", "5s"),
     ("statement_timeout", "30s"),
     ("idle_in_transaction_session_timeout", "30s"),
     ("application_name", "bwp-sync"),
     // Statements take milliseconds; a compiler for one of them takes a second.
     ("jit", "off"),
+    // A plan that is made while a table is small is kept as it grows: it must not be a walk through all of it.
+    ("enable_seqscan", "off"),
 ];
 
 /// The ledger. Cheap to clone: all clones share one pool.
