@@ -2,7 +2,7 @@
 
 use crate::config::{Secret, Settings};
 use crate::dispatch::target::{self, Target};
-use crate::dispatch::{Dispatcher, verdict::Verdict};
+use crate::dispatch::{Dispatcher, hands::Inlet, verdict::Verdict};
 use crate::ingest::{self, Inbox, IngestSettings, IntakeError, Limits, Signals, Status};
 use crate::kafka::KafkaSettings;
 use crate::ledger::retention::{Keep, Retention};
@@ -121,12 +121,11 @@ pub async fn run(
     let waking =
         tend::waking::waking(ledger.clone(), Arc::clone(&dispatcher.targets), Arc::clone(&wake), health.clone(), stop.clone());
     loops.start("waking", waking);
-    let inbox = LedgerInbox { ledger: ledger.clone(), targets: names };
+    let (inlet, work) = dispatcher.start(&health, stop.clone());
     loops.start(
         "ingest",
-        take_in(ingest_settings(&settings), inbox, signals(&health, &wake, &outcomes, pauses, status), stop.clone()),
+        take_in(ingest_settings(&settings), LedgerInbox(inlet), signals(&health, &wake, &outcomes, pauses, status), stop.clone()),
     );
-    let work = dispatcher.run(health.clone(), stop.clone());
     // The publisher ends after the dispatcher, so that it has the last outcomes.
     let worked = publishing.clone().drop_guard();
     loops.start("dispatch", async move {
@@ -264,16 +263,13 @@ impl Start<'_> {
     }
 }
 
-/// The ledger, as ingest sees it.
-struct LedgerInbox {
-    ledger: Ledger,
-    targets: Arc<Targets>,
-}
+/// The ledger and those who work on its orders, as ingest sees them.
+struct LedgerInbox(Inlet);
 
 impl Inbox for LedgerInbox {
     async fn intake(&self, batch: &[Incoming]) -> Result<Report, IntakeError> {
         metrics::BATCH_SIZE.record(&["intake"], batch.len());
-        self.ledger.intake(batch, &self.targets).await.map_err(|error| {
+        self.0.intake(batch).await.map_err(|error| {
             let text = error.to_string();
             if error.is_passing() { IntakeError::Unavailable(text) } else { IntakeError::Broken(text) }
         })

@@ -206,9 +206,11 @@ impl Play<'_> {
     }
 
     async fn paced(&mut self) {
-        let setup = || Setup { pace: Some(500), events: 10_000, ..Setup::default() };
-        self.by_hand("paced 500/s", setup()).await;
-        let own = self.daemon("paced 500/s", setup()).await;
+        let pace = number("PACE", 500);
+        let (name, setup) =
+            (format!("paced {pace}/s"), || Setup { pace: u32::try_from(pace).ok(), events: 20 * pace, ..Setup::default() });
+        self.by_hand(&name, setup()).await;
+        let own = self.daemon(&name, setup()).await;
         self.report.at_most("paced: event made to request arrived, p50, ms", own.age_p50_ms.unwrap(), 5.0, 2.0);
         self.report.at_most("paced: event made to request arrived, p99, ms", own.age_p99_ms.unwrap(), 25.0, 12.0);
         self.report.at_most("paced: CPU of an event, daemon and Postgres, us", own.all_cpu_us(), 1200.0, 500.0);

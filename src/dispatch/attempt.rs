@@ -31,8 +31,8 @@ pub struct Ended {
     pub place: Place,
 }
 
-/// Makes the attempt; nothing comes of it where there is nothing to do. It always ends by `dispatch.request_timeout` after the claim
-/// began.
+/// Makes the attempt; nothing comes of it where there is nothing to do. It always ends by `dispatch.request_timeout` after the
+/// leasing of its order began.
 pub async fn attempt(dispatcher: &Dispatcher, mut claimed: Claimed, mut place: Place) -> Option<Ended> {
     let target = Arc::clone(place.target());
     let called = Instant::now();

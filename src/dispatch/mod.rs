@@ -1,12 +1,13 @@
 //! Dispatch: due lanes become attempts, attempts become outcomes.
 //!
 //! ```text
-//!  claim ──► attempt ──► settle ──┐
-//!  lease      send or     answer taken in,
-//!  the lane,  read, one   events settled,
-//!  plan it,   deadline    lane released, or held
-//!  write the     ▲        for its next turn
-//!  intent        └─────────────────┘
+//!  claim, or
+//!  intake ───► attempt ──► settle ──┐
+//!  lease       send or     answer taken in,
+//!  the lane,   read, one   events settled,
+//!  plan it,    deadline    lane released, or held
+//!  write the      ▲        for its next turn
+//!  intent         └─────────────────┘
 //! ```
 //!
 //! Owns the loop and its pace: how many lanes are held, when a target may be called ([`gate`]), what an answer means
@@ -17,6 +18,7 @@
 pub mod apply;
 pub mod attempt;
 pub mod gate;
+pub mod hands;
 pub mod mask;
 pub mod place;
 pub mod schedule;
@@ -27,20 +29,20 @@ pub mod verdict;
 
 use crate::backoff;
 use crate::ledger::settle::Hold;
-use crate::ledger::{ClaimRequest, Claimed, Ledger, LedgerError, Targets};
-use crate::ops::lifecycle::Health;
+use crate::ledger::{ClaimRequest, Ledger, LedgerError, Targets};
+use crate::ops::lifecycle::{Health, Pulse};
 use crate::ops::metrics;
-use crate::plan::{Lane, Next};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use fail::fail_point;
-use place::Place;
+use hands::{Hands, Inlet, begin_turn};
 use settling::Settler;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use target::Target;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use verdict::Overrides;
@@ -79,117 +81,110 @@ pub struct Dispatcher {
 }
 
 impl Dispatcher {
-    /// Works until told to stop; then finishes what is in flight.
-    pub async fn run(self, health: Health, stop: CancellationToken) {
+    /// Starts the settling loop. The future claims what is due until told to stop, and then finishes what is in flight.
+    pub fn start(self, health: &Health, stop: CancellationToken) -> (Inlet, impl Future<Output = ()> + Send + use<>) {
         let pulse = health.register("dispatch");
+        let (settler, settling) = Settler::start(self.clone(), stop.clone(), health);
         let slots = Arc::new(Semaphore::new(self.max_in_flight));
-        let attempts = TaskTracker::new();
-        let (settler, settling) = Settler::start(self.clone(), stop.clone(), &health);
+        let hands = Hands { dispatcher: self, slots, attempts: TaskTracker::new(), filling: Arc::default(), stop };
+        (Inlet::new(hands.clone(), &settler), hands.run(settler, pulse, settling))
+    }
+}
+
+impl Hands {
+    async fn run(self, settler: Settler, pulse: Pulse, settling: JoinHandle<()>) {
         let (mut failures, mut round) = (backoff::reconnect(), 0_usize);
-        while !stop.is_cancelled() {
+        while !self.stop.is_cancelled() {
             pulse.tick();
             round = round.wrapping_add(1);
-            let (claimed, error) = self.claim(&slots, round).await;
-            for (claimed, place) in claimed {
-                attempts.spawn(work(self.clone(), settler.clone(), claimed, place));
-            }
-            let pause = match error {
-                None => {
+            let pause = match self.claim(&settler, round).await {
+                Ok(()) => {
                     backoff::reset(&mut failures);
                     POLL
                 }
-                Some(error) => {
+                Err(error) => {
                     tracing::warn!(%error, "lanes cannot be claimed; trying again");
                     backoff::pause(&mut failures)
                 }
             };
             tokio::select! {
-                () = stop.cancelled() => {}
-                () = self.wake.notified() => {}
+                () = self.stop.cancelled() => {}
+                () = self.dispatcher.wake.notified() => {}
                 () = tokio::time::sleep(pause) => {}
             }
         }
-        attempts.close();
-        attempts.wait().await;
+        self.attempts.close();
+        self.attempts.wait().await;
         fail_point!("drain-attempted");
+        // The settling loop ends with the last way into it.
         drop(settler);
         settling.await.unwrap_or_else(|error| tracing::error!(%error, "the settling loop ended badly"));
         fail_point!("drain-settled");
         pulse.done();
     }
 
-    /// Leases what may be worked on now, with its turn taken and its intent written. Targets take turns at being asked first, so
-    /// that a busy one does not starve the others. What was leased before an error is kept.
-    async fn claim(&self, slots: &Arc<Semaphore>, round: usize) -> (Vec<(Claimed, Place)>, Option<LedgerError>) {
-        let (mut all, mut is_crowded) = (Vec::new(), false);
-        let count = self.targets.len();
+    /// Leases what may be worked on now, with its turn taken and its intent written, and begins with it. Targets take turns at being
+    /// asked first, so that a busy one does not starve the others.
+    async fn claim(&self, settler: &Settler, round: usize) -> Result<(), LedgerError> {
+        let Dispatcher { targets, is_crowded, .. } = &self.dispatcher;
         // Before places are counted: one that is given back meanwhile is not missed.
-        self.is_crowded.store(true, Ordering::Release);
-        for (name, target) in self.targets.iter().cycle().skip(round % count.max(1)).take(count) {
-            let room = lock(&target.gate).room(Instant::now());
-            let share = (MOST_AT_ONCE / count).max(1);
+        is_crowded.store(true, Ordering::Release);
+        let Ok(_filling) = self.filling.try_lock() else { return Ok(()) };
+        let mut found_no_place = false;
+        for target in targets.values().cycle().skip(round % targets.len().max(1)).take(targets.len()) {
             // Slots first, places for them later: what is claimed is never more than there is room for.
-            let mut free: Vec<OwnedSemaphorePermit> = Vec::new();
-            while free.len() < room.min(share)
-                && let Ok(slot) = Arc::clone(slots).try_acquire_owned()
-            {
-                free.push(slot);
-            }
-            if free.is_empty() {
-                is_crowded = true;
-                continue;
-            }
-            match self.claim_of(name, target, free.len()).await {
-                Ok(claimed) => all.extend(claimed.into_iter().zip(free).map(|(claimed, slot)| {
-                    let place = Place::take(slot, target, claimed.id);
-                    (claimed, place)
-                })),
-                Err(error) => return (all, Some(error)),
+            let free = self.free(target, self.dispatcher.share());
+            found_no_place |= free.is_empty();
+            target.is_behind.store(true, Ordering::Release);
+            if !free.is_empty() {
+                let is_behind = self.claim_of(settler, target, free).await?;
+                target.is_behind.store(is_behind, Ordering::Release);
             }
         }
-        self.is_crowded.store(is_crowded, Ordering::Release);
-        (all, None)
+        is_crowded.store(found_no_place, Ordering::Release);
+        Ok(())
     }
 
-    async fn claim_of(&self, name: &str, target: &Target, limit: usize) -> Result<Vec<Claimed>, LedgerError> {
-        let request = ClaimRequest { target: name.to_owned(), limit, lease: self.lease };
-        let hold = self.hold();
-        let rules = target.rules();
-        let decide = |lane: &mut Lane, now: DateTime<Utc>| {
-            let turn = lane.turn(&rules, now);
-            if let Next::Send(draft) = &turn.next {
-                lane.begin(draft, now + hold.request_timeout);
-            }
-            turn
-        };
-        let claims = self.ledger.claim(&request, &self.alias_types, decide).await?;
-        settling::report(&claims.finals, &self.outcomes);
+    /// Tells whether more may be due than was taken.
+    async fn claim_of(
+        &self,
+        settler: &Settler,
+        target: &Arc<Target>,
+        free: Vec<OwnedSemaphorePermit>,
+    ) -> Result<bool, LedgerError> {
+        let Dispatcher { ledger, alias_types, outcomes, lease, wake, .. } = &self.dispatcher;
+        let limit = free.len();
+        let request = ClaimRequest { target: target.name.clone(), limit, lease: *lease };
+        let (rules, timeout) = (target.rules(), self.dispatcher.timeout());
+        let claims = ledger.claim(&request, alias_types, |lane, now| begin_turn(lane, &rules, timeout, now)).await?;
+        settling::report(&claims.finals, outcomes);
         fail_point!("claim-reported");
         metrics::LANES_PARKED.add(&[], claims.parked as u64);
         if !claims.lanes.is_empty() {
             metrics::BATCH_SIZE.record(&["claim"], claims.lanes.len());
         }
         metrics::TURNS.add(&["claim"], claims.lanes.len() as u64);
-        if claims.looked_at == limit {
-            self.wake.notify_one();
+        let is_behind = claims.looked_at == limit;
+        if is_behind {
+            wake.notify_one();
         }
-        Ok(claims.lanes)
-    }
-
-    fn hold(&self) -> Hold {
-        Hold { lease: self.lease, request_timeout: TimeDelta::from_std(self.request_timeout).unwrap_or_default() }
+        self.work_on(settler, claims.lanes, vec![(Arc::clone(target), free)]);
+        Ok(is_behind)
     }
 }
 
-/// The turns of a held lane: each is an attempt, and what came of it goes to the settling loop, which may hold the lane for its next.
-async fn work(dispatcher: Dispatcher, settler: Settler, claimed: Claimed, place: Place) {
-    let mut turn = Some((claimed, place));
-    while let Some((claimed, place)) = turn {
-        fail_point!("attempt-admitted");
-        let Some(ended) = attempt::attempt(&dispatcher, claimed, place).await else { return };
-        fail_point!("settle-hands-over");
-        turn = settler.hand_over(ended).await;
-        fail_point!("settle-handed-over");
+impl Dispatcher {
+    /// Lanes of one target that are taken up at once at the most.
+    fn share(&self) -> usize {
+        (MOST_AT_ONCE / self.targets.len().max(1)).max(1)
+    }
+
+    fn timeout(&self) -> TimeDelta {
+        TimeDelta::from_std(self.request_timeout).unwrap_or_default()
+    }
+
+    fn hold(&self) -> Hold {
+        Hold { lease: self.lease, request_timeout: self.timeout() }
     }
 }
 

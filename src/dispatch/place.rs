@@ -1,4 +1,4 @@
-//! A place among the orders that are worked on: held from the claim, over one turn after another, until the last is written.
+//! A place among the orders that are worked on: held from the lease, over one turn after another, until the last is written.
 
 use super::gate::Sign;
 use super::lock;
@@ -22,7 +22,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// Takes a place: the gate counts a call from here. No more is claimed than there are free slots, so there is one.
+    /// Takes a place: the gate counts a call from here. No more is taken up than there are free slots, so there is one.
     pub fn take(slot: OwnedSemaphorePermit, target: &Arc<Target>, order: i64) -> Place {
         lock(&target.gate).begin();
         Place { slot: Some(slot), target: Arc::clone(target), order, has_ended: false, turns: 1 }

@@ -24,6 +24,17 @@ const MOST_AT_ONCE: usize = 256;
 #[derive(Debug, Clone)]
 pub struct Settler(mpsc::Sender<HandedOver>);
 
+/// A way into the settling loop that does not keep it from ending.
+#[derive(Debug, Clone)]
+pub struct WeakSettler(mpsc::WeakSender<HandedOver>);
+
+impl WeakSettler {
+    /// The way, as long as the loop goes on.
+    pub fn upgrade(&self) -> Option<Settler> {
+        self.0.upgrade().map(Settler)
+    }
+}
+
 /// What came of an attempt, on its way into the loop, and the way back for a lane that may be held for its next turn.
 struct HandedOver {
     ended: Ended,
@@ -36,6 +47,11 @@ impl Settler {
         let (sender, receiver) = mpsc::channel(MOST_AT_ONCE);
         let settling = Settling { dispatcher, stop, pulse: health.register("settle") };
         (Settler(sender), tokio::spawn(settling.run(receiver)))
+    }
+
+    /// The same way, without keeping the loop from ending.
+    pub fn downgrade(&self) -> WeakSettler {
+        WeakSettler(self.0.downgrade())
     }
 
     /// Hands over what came of an attempt; waits where the loop is behind. Gives the lane and its place back once it is written, where

@@ -12,6 +12,7 @@ use crate::prime::{Credentials, http};
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -29,6 +30,8 @@ pub struct Target {
     pub schedule: Schedule,
     /// Whether it may be called.
     pub gate: Mutex<Gate>,
+    /// Whether more of its orders may be due than the last claim took.
+    pub is_behind: AtomicBool,
 }
 
 impl Target {
@@ -81,6 +84,7 @@ pub fn targets(settings: &Settings) -> Result<BTreeMap<String, Arc<Target>>, Str
             rules: Mutex::new(Arc::new(rules(settings, configured))),
             schedule: Schedule { initial: settings.retry.initial, max: settings.retry.max },
             gate: Mutex::new(Gate::new(gate_rules(settings), Instant::now())),
+            is_behind: AtomicBool::new(true),
         };
         targets.insert(name.clone(), Arc::new(target));
     }

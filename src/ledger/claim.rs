@@ -4,6 +4,7 @@ use super::connect::in_time;
 use super::finals::FinalRow;
 use super::load::{Before, Head, load};
 use super::parking::{MOST_TOUCHES, Parked, park};
+use super::save::Tally;
 use super::settle::Release;
 use super::write::{Written, write_lanes};
 use super::{Ledger, LedgerError, Targets};
@@ -11,6 +12,7 @@ use crate::plan::lane::Lane;
 use crate::plan::turn::{Next, Turn};
 use chrono::{DateTime, Utc};
 use fail::fail_point;
+use sqlx::postgres::PgRow;
 use sqlx::{Connection, PgConnection, Row};
 use std::panic::{self, AssertUnwindSafe};
 use std::time::{Duration, Instant};
@@ -58,6 +60,15 @@ pub struct Claims {
     pub finals: Vec<FinalRow>,
     /// Lanes that were parked.
     pub parked: usize,
+}
+
+impl Claims {
+    pub(super) fn extend(&mut self, other: Claims) {
+        self.lanes.extend(other.lanes);
+        self.looked_at += other.looked_at;
+        self.finals.extend(other.finals);
+        self.parked += other.parked;
+    }
 }
 
 /// A claim that failed, and the lanes that it was about.
@@ -120,46 +131,18 @@ impl Ledger {
         fail_point!("claim-connected");
         let mut transaction = connection.begin().await?;
         fail_point!("claim-begun");
-        let Some((heads, mut parked, now)) = due_heads(&mut transaction, request).await? else {
+        let Some(heads) = due_heads(&mut transaction, request).await? else {
             fail_point!("claim-empty");
             transaction.rollback().await?;
             return Ok(Claims::default());
         };
         fail_point!("claim-selected");
-        let known: Vec<(i64, i32)> = heads.iter().map(|head| (head.id, head.touches)).collect();
-        let looked_at = heads.len() + parked.len();
+        let known: Vec<(i64, i32)> = heads.due.iter().map(|head| (head.id, head.touches)).collect();
+        let mut tally = Tally::default();
+        let taken = Taking { began, lease: request.lease, targets };
         let worked = async {
-            let loaded = load(&mut transaction, &heads, targets).await?;
-            fail_point!("claim-loaded");
-            let mut claims = Claims { looked_at, ..Claims::default() };
-            let mut writes = Vec::with_capacity(heads.len());
-            for (head, loaded) in heads.into_iter().zip(loaded) {
-                let planned = loaded.map_err(|error| error.to_string()).and_then(|(lane, before)| {
-                    let (lane, turn) = planned(lane, now, &mut *decide)?;
-                    Ok((lane, before, turn))
-                });
-                let (mut lane, mut before, turn) = match planned {
-                    Ok(planned) => planned,
-                    Err(why) => {
-                        parked.push(Parked { id: head.id, touches: head.touches.saturating_add(1).max(MOST_TOUCHES), why });
-                        continue;
-                    }
-                };
-                let release = Release::of(&turn.next, request.lease);
-                let written = Written::of(&head, &mut lane, &before, &turn, release, now)?;
-                if matches!(turn.next, Next::Send(_) | Next::Read { .. }) {
-                    before.follow(&mut lane, &written);
-                    let lease_no = head.lease_no + 1;
-                    let (target, next) = (head.target, turn.next);
-                    claims.lanes.push(Claimed { id: head.id, lease_no, target, lane, next, at: now, began, before });
-                }
-                writes.push(written);
-            }
-            park(&mut transaction, &parked).await?;
-            claims.parked = parked.len();
-            let (finals, tied) = write_lanes(&mut transaction, &writes, targets, now).await?;
-            claims.finals = finals;
-            claims.lanes.retain(|claimed| !tied.contains(&claimed.id));
+            let claims = taken.turns(&mut transaction, heads, &mut *decide, &mut tally).await?;
+            tally.write(&mut transaction).await?;
             Ok::<Claims, LedgerError>(claims)
         };
         let claims = worked.await.map_err(|error| Failed { error, heads: known })?;
@@ -170,11 +153,71 @@ impl Ledger {
     }
 }
 
+/// Lanes whose rows are locked and whose turn has come.
+pub(super) struct Heads {
+    pub(super) due: Vec<Head>,
+    /// Those that cannot be worked on.
+    pub(super) parked: Vec<Parked>,
+    pub(super) now: DateTime<Utc>,
+}
+
+/// How the turns of lanes are taken.
+pub(super) struct Taking<'a> {
+    pub(super) began: Instant,
+    pub(super) lease: Duration,
+    pub(super) targets: &'a Targets,
+}
+
+/// Takes a lane's turn: what it does next stands in the lane from there on.
+pub type Decide<'a> = dyn FnMut(&mut Lane, DateTime<Utc>) -> Turn + Send + 'a;
+
+impl Taking<'_> {
+    /// Loads lanes, takes their turns, and writes what came of it: what is final, and the lease and the intent of those that have
+    /// something to do.
+    pub(super) async fn turns(
+        &self,
+        db: &mut PgConnection,
+        heads: Heads,
+        decide: &mut Decide<'_>,
+        tally: &mut Tally,
+    ) -> Result<Claims, LedgerError> {
+        let Heads { due, mut parked, now } = heads;
+        let mut claims = Claims { looked_at: due.len() + parked.len(), ..Claims::default() };
+        let loaded = load(db, &due, self.targets).await?;
+        fail_point!("claim-loaded");
+        let mut writes = Vec::with_capacity(due.len());
+        for (head, loaded) in due.into_iter().zip(loaded) {
+            let planned = loaded.map_err(|error| error.to_string()).and_then(|(lane, before)| {
+                let (lane, turn) = planned(lane, |lane| decide(lane, now))?;
+                Ok((lane, before, turn))
+            });
+            let (mut lane, mut before, turn) = match planned {
+                Ok(planned) => planned,
+                Err(why) => {
+                    parked.push(Parked { id: head.id, touches: head.touches.saturating_add(1).max(MOST_TOUCHES), why });
+                    continue;
+                }
+            };
+            let release = Release::of(&turn.next, self.lease);
+            let written = Written::of(&head, &mut lane, &before, &turn, release, now)?;
+            if matches!(turn.next, Next::Send(_) | Next::Read { .. }) {
+                before.follow(&mut lane, &written);
+                let (lease_no, target, next) = (head.lease_no + 1, head.target, turn.next);
+                claims.lanes.push(Claimed { id: head.id, lease_no, target, lane, next, at: now, began: self.began, before });
+            }
+            writes.push(written);
+        }
+        park(db, &parked).await?;
+        claims.parked = parked.len();
+        let (finals, tied) = write_lanes(db, &writes, self.targets, now, tally).await?;
+        claims.finals = finals;
+        claims.lanes.retain(|claimed| !tied.contains(&claimed.id));
+        Ok(claims)
+    }
+}
+
 /// Due lanes, locked, and those among them that have killed too many holders; none where nothing is due.
-async fn due_heads(
-    db: &mut PgConnection,
-    request: &ClaimRequest,
-) -> Result<Option<(Vec<Head>, Vec<Parked>, DateTime<Utc>)>, LedgerError> {
+async fn due_heads(db: &mut PgConnection, request: &ClaimRequest) -> Result<Option<Heads>, LedgerError> {
     let rows = sqlx::query(
         "SELECT id, lease_no, target, bwp_id, memo::text, touches, is_leased, now() FROM lane
          WHERE target = $1 AND next_at <= now() AND (parked_until IS NULL OR parked_until <= now())
@@ -185,39 +228,38 @@ async fn due_heads(
     .bind(i64::try_from(request.limit).unwrap_or(i64::MAX))
     .fetch_all(db)
     .await?;
+    heads_of(&rows)
+}
+
+/// Reads `id, lease_no, target, bwp_id, memo::text, touches, is_leased, now()` of lanes whose rows are locked; none where there are no
+/// rows.
+pub(super) fn heads_of(rows: &[PgRow]) -> Result<Option<Heads>, LedgerError> {
     let Some(first) = rows.first() else { return Ok(None) };
-    let now: DateTime<Utc> = first.try_get(7)?;
-    let (mut heads, mut parked) = (Vec::with_capacity(rows.len()), Vec::new());
-    for row in &rows {
+    let mut heads = Heads { due: Vec::with_capacity(rows.len()), parked: Vec::new(), now: first.try_get(7)? };
+    for row in rows {
         let (id, touches, is_leased): (i64, i32, bool) = (row.try_get(0)?, row.try_get(5)?, row.try_get(6)?);
         if is_leased && touches >= MOST_TOUCHES {
             let why = format!("{touches} leases in a row ended without a settle");
-            parked.push(Parked { id, touches, why });
+            heads.parked.push(Parked { id, touches, why });
             continue;
         }
         let memo: Option<String> = row.try_get(4)?;
-        let memo = match memo.map(|memo| serde_json::from_str(&memo)).transpose() {
-            Ok(memo) => memo.unwrap_or_default(),
-            Err(error) => {
-                parked.push(Parked {
-                    id,
-                    touches: touches.saturating_add(1).max(MOST_TOUCHES),
-                    why: format!("its memo: {error}"),
-                });
-                continue;
+        match memo.map(|memo| serde_json::from_str(&memo)).transpose() {
+            Ok(memo) => {
+                let (lease_no, target, bwp_id) = (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
+                heads.due.push(Head { id, lease_no, target, bwp_id, memo: memo.unwrap_or_default(), touches });
             }
-        };
-        heads.push(Head { id, lease_no: row.try_get(1)?, target: row.try_get(2)?, bwp_id: row.try_get(3)?, memo, touches });
+            Err(error) => {
+                let touches = touches.saturating_add(1).max(MOST_TOUCHES);
+                heads.parked.push(Parked { id, touches, why: format!("its memo: {error}") });
+            }
+        }
     }
-    Ok(Some((heads, parked, now)))
+    Ok(Some(heads))
 }
 
 /// Takes a lane's turn. A panic in it is that lane's alone: the order is parked, the process and its other orders go on.
-fn planned(
-    mut lane: Lane,
-    now: DateTime<Utc>,
-    decide: &mut impl FnMut(&mut Lane, DateTime<Utc>) -> Turn,
-) -> Result<(Lane, Turn), String> {
-    let turn = panic::catch_unwind(AssertUnwindSafe(|| decide(&mut lane, now))).map_err(|_| "planning it broke".to_owned())?;
+fn planned(mut lane: Lane, decide: impl FnOnce(&mut Lane) -> Turn) -> Result<(Lane, Turn), String> {
+    let turn = panic::catch_unwind(AssertUnwindSafe(|| decide(&mut lane))).map_err(|_| "planning it broke".to_owned())?;
     Ok((lane, turn))
 }

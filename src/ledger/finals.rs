@@ -54,11 +54,12 @@ impl FinalRow {
     }
 }
 
-/// Ends events: the dead stay to be retried, the others leave; each has its outcome and is counted.
+/// Ends events: the dead stay to be retried, the others leave; each has its outcome and is counted in `tally`.
 pub(super) async fn write_finals(
     db: &mut PgConnection,
     writes: &[Written],
     now: DateTime<Utc>,
+    tally: &mut Tally,
 ) -> Result<Vec<FinalRow>, LedgerError> {
     let all = || writes.iter().flat_map(|written| written.settled.iter().map(|ended| (written.id, ended)));
     let dead: Vec<(i64, i64, String)> = all()
@@ -73,7 +74,7 @@ pub(super) async fn write_finals(
     let mut there = bury_work(db, &dead).await?;
     there.extend(delete_work(db, &gone).await?);
     fail_point!("finals-ended");
-    let (mut outcomes, mut finals, mut tally) = (Vec::new(), Vec::new(), Tally::default());
+    let (mut outcomes, mut finals) = (Vec::new(), Vec::new());
     for (lane, ended) in all().filter(|(lane, ended)| there.contains(&(*lane, ended.settled.no))) {
         tally.add("final", ended.settled.live.event.envelope.kind.label(), 1);
         outcomes.push(outcome_row(lane, ended, now));
@@ -81,7 +82,6 @@ pub(super) async fn write_finals(
     }
     record_outcomes(db, &outcomes, now).await?;
     fail_point!("finals-recorded");
-    tally.write(db).await?;
     Ok(finals)
 }
 

@@ -1,10 +1,12 @@
 //! A batch of records becomes rows, in one transaction.
 
 use super::alias_rows::{Said, apply_aliases};
-use super::aliases::lanes_of;
+use super::aliases::{Locking, lanes_of};
+use super::claim::{Claims, Taking};
 use super::codec::{json_text, kind_code, pack_headers};
 use super::connect::in_time;
 use super::finals::FinalRow;
+use super::handover::{HandOver, Locked};
 use super::inbox::{Content, Incoming, Report};
 use super::naming::{Lanes, OrderKey};
 use super::retention::touch;
@@ -21,6 +23,7 @@ use chrono::{DateTime, Utc};
 use fail::fail_point;
 use sqlx::{Connection, PgConnection};
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 /// How often a batch is tried again because lanes were merged under it.
 const RESTARTS: usize = 10;
@@ -31,55 +34,91 @@ impl Ledger {
     /// # Errors
     /// Where Postgres is away: then nothing of the batch was taken.
     pub async fn intake(&self, batch: &[Incoming], targets: &Targets) -> Result<Report, LedgerError> {
+        let taken = in_time(self.take_in(batch, targets, None)).await?;
+        Ok(taken.report)
+    }
+
+    /// Takes a batch in, and takes up those of its lanes that there is room for: they are leased for `lease`, as by a claim. Where that
+    /// fails for one of these lanes, none is taken up, and claims find the one.
+    ///
+    /// # Errors
+    /// Where Postgres is away: then nothing of the batch was taken.
+    pub async fn intake_and_take_up(
+        &self,
+        batch: &[Incoming],
+        targets: &Targets,
+        lease: Duration,
+        hand_overs: &mut [HandOver<'_>],
+    ) -> Result<(Report, Claims), LedgerError> {
         in_time(async {
-            for _ in 0..RESTARTS {
-                fail_point!("intake-begins");
-                let mut connection = self.connection("intake").await?;
-                fail_point!("intake-connected");
-                let mut transaction = connection.begin().await?;
-                fail_point!("intake-begun");
-                if let Some(report) = take_in(&mut transaction, batch, targets).await? {
-                    fail_point!("intake-written");
-                    transaction.commit().await?;
-                    fail_point!("intake-committed");
-                    return Ok(report);
-                }
-                transaction.rollback().await?;
-            }
-            Err(LedgerError::Unavailable("lanes were merged again and again under one batch".into()))
+            let taken = match self.take_in(batch, targets, Some((lease, hand_overs))).await {
+                Err(error) if !error.is_passing() => self.take_in(batch, targets, None).await,
+                taken => taken,
+            };
+            taken.map(|taken| (taken.report, taken.claims))
         })
         .await
     }
+
+    async fn take_in(
+        &self,
+        batch: &[Incoming],
+        targets: &Targets,
+        mut hand_overs: Option<(Duration, &mut [HandOver<'_>])>,
+    ) -> Result<Taken, LedgerError> {
+        for _ in 0..RESTARTS {
+            let began = Instant::now();
+            fail_point!("intake-begins");
+            let mut connection = self.connection("intake").await?;
+            fail_point!("intake-connected");
+            let mut transaction = connection.begin().await?;
+            fail_point!("intake-begun");
+            let hand_overs = hand_overs.as_mut().map(|(lease, all)| (Taking { began, lease: *lease, targets }, &mut **all));
+            if let Some(taken) = take_in(&mut transaction, batch, targets, hand_overs).await? {
+                fail_point!("intake-written");
+                transaction.commit().await?;
+                fail_point!("intake-committed");
+                return Ok(taken);
+            }
+            transaction.rollback().await?;
+        }
+        Err(LedgerError::Unavailable("lanes were merged again and again under one batch".into()))
+    }
+}
+
+/// What became of a batch, and the lanes of it that were taken up.
+struct Taken {
+    report: Report,
+    claims: Claims,
 }
 
 /// None where a lane was merged away before it could be locked: the batch starts anew.
-async fn take_in(db: &mut PgConnection, batch: &[Incoming], targets: &Targets) -> Result<Option<Report>, LedgerError> {
+async fn take_in(
+    db: &mut PgConnection,
+    batch: &[Incoming],
+    targets: &Targets,
+    hand_overs: Option<(Taking<'_>, &mut [HandOver<'_>])>,
+) -> Result<Option<Taken>, LedgerError> {
     let mut report = Report::default();
-    let mut tally = Tally::default();
-    for incoming in batch {
-        let kind = match &incoming.content {
-            Content::Event { event, .. } => event.envelope.kind.label(),
-            Content::Fault { .. } => UNREADABLE,
-            Content::Tombstone => {
-                report.tombstones += 1;
-                tally.add("tombstone", TOMBSTONE, 1);
-                TOMBSTONE
-            }
-        };
-        tally.add("read", kind, 1);
-    }
+    let mut tally = read(batch, &mut report);
     let Sorted { fresh, repeated, now } = sort_out(db, batch, targets).await?;
     fail_point!("intake-sorted");
     let said: Vec<Said> = fresh.iter().filter_map(|event| Said::of(event, targets)).collect();
-    // What is said may lead events elsewhere: then they are made due once it has been.
-    let are_due = said.is_empty();
-    let due = if are_due { due_orders(&fresh, targets) } else { BTreeSet::new() };
+    // What is said may lead events elsewhere: then their lanes are made due once it has been, and none is taken up.
+    let hand_overs = hand_overs.filter(|_| said.is_empty());
+    let (mut locked, due) = (Locked::default(), due_orders(&fresh, targets));
+    let locking = match hand_overs {
+        Some(_) => Locking::Heads(&mut locked),
+        None if said.is_empty() => Locking::Due(&due),
+        None => Locking::Only,
+    };
+    let are_due = matches!(locking, Locking::Due(_));
     let orders = fresh.iter().map(|event| event.order);
-    let Some(mut lanes) = lanes_of(db, orders, &said, &due).await? else { return Ok(None) };
+    let Some(mut lanes) = lanes_of(db, orders, &said, locking).await? else { return Ok(None) };
     fail_point!("intake-locked");
     say(db, &said, &mut lanes, targets).await?;
     fail_point!("intake-aliased");
-    let (mut outcomes, finals) = insert_work(db, &fresh, &lanes, targets, now, are_due).await?;
+    let Queued { mut outcomes, finals, turns } = insert_work(db, &fresh, &lanes, targets, now).await?;
     fail_point!("intake-queued");
     let revived = revive(db, &repeated).await?;
     fail_point!("intake-revived");
@@ -101,9 +140,40 @@ async fn take_in(db: &mut PgConnection, batch: &[Incoming], targets: &Targets) -
     }
     record_outcomes(db, &outcomes, now).await?;
     fail_point!("intake-recorded");
+    let (mut claims, mut left) = (Claims::default(), turns);
+    if let Some((taking, hand_overs)) = hand_overs {
+        for hand_over in hand_overs {
+            let (more, taken) = hand_over.take_up(db, &mut locked, &left, &taking, &mut tally).await?;
+            claims.extend(more);
+            left.retain(|lane| !taken.contains(lane));
+        }
+    }
+    fail_point!("intake-taken-up");
+    report.is_work_due = !left.is_empty() || !said.is_empty() || !revived.is_empty();
+    if !are_due {
+        make_due(db, left.into_iter().collect()).await?;
+    }
+    fail_point!("intake-due");
     tally.write(db).await?;
-    report.is_work_due = !fresh.is_empty() || !revived.is_empty();
-    Ok(Some(report))
+    Ok(Some(Taken { report, claims }))
+}
+
+/// Counts what was read.
+fn read(batch: &[Incoming], report: &mut Report) -> Tally {
+    let mut tally = Tally::default();
+    for incoming in batch {
+        let kind = match &incoming.content {
+            Content::Event { event, .. } => event.envelope.kind.label(),
+            Content::Fault { .. } => UNREADABLE,
+            Content::Tombstone => {
+                report.tombstones += 1;
+                tally.add("tombstone", TOMBSTONE, 1);
+                TOMBSTONE
+            }
+        };
+        tally.add("read", kind, 1);
+    }
+    tally
 }
 
 /// Takes dead events in anew that an operator retries: no record was read. Gives their lanes.
@@ -120,11 +190,12 @@ pub(super) async fn take_anew(
     let fresh: Vec<Fresh> = anew.iter().map(|anew| anew.fresh(targets)).collect();
     let said: Vec<Said> = fresh.iter().filter_map(|event| Said::of(event, targets)).collect();
     let orders = fresh.iter().map(|event| event.order);
-    let Some(mut lanes) = lanes_of(db, orders, &said, &BTreeSet::new()).await? else {
+    let Some(mut lanes) = lanes_of(db, orders, &said, Locking::Only).await? else {
         return Err(LedgerError::Unavailable("lanes were merged meanwhile".into()));
     };
     say(db, &said, &mut lanes, targets).await?;
-    let (outcomes, _) = insert_work(db, &fresh, &lanes, targets, now, false).await?;
+    let Queued { outcomes, turns, .. } = insert_work(db, &fresh, &lanes, targets, now).await?;
+    make_due(db, turns.into_iter().collect()).await?;
     for row in &outcomes {
         tally.add("final", kind_label(row.kind), 1);
     }
@@ -149,15 +220,24 @@ fn due_orders<'a>(fresh: &[Fresh<'a>], targets: &Targets) -> BTreeSet<OrderKey<'
     fresh.iter().filter(|event| event.has_turn(targets)).map(|event| event.order).collect()
 }
 
-/// Writes the work, wakes the lanes, unless those of events with a turn are due already, and gives the outcomes of what is final at once.
+/// What became of new events.
+#[derive(Default)]
+struct Queued {
+    /// Of what is final at once.
+    outcomes: Vec<OutcomeRow>,
+    finals: Vec<FinalRow>,
+    /// The lanes of the others, whose turn it is.
+    turns: BTreeSet<i64>,
+}
+
+/// Writes the work, and wakes the lanes that only got a name.
 async fn insert_work(
     db: &mut PgConnection,
     fresh: &[Fresh<'_>],
     lanes: &Lanes<'_>,
     targets: &Targets,
     now: DateTime<Utc>,
-    are_due: bool,
-) -> Result<(Vec<OutcomeRow>, Vec<FinalRow>), LedgerError> {
+) -> Result<Queued, LedgerError> {
     if fresh.is_empty() {
         return Ok(Default::default());
     }
@@ -181,13 +261,9 @@ async fn insert_work(
     write_work(db, &work).await?;
     fail_point!("intake-worked");
     let turns: BTreeSet<i64> = work.iter().filter(|row| row.died.is_none()).map(|row| row.lane).collect();
-    if !are_due {
-        make_due(db, turns.iter().copied().collect()).await?;
-    }
-    fail_point!("intake-due");
     let named: BTreeSet<i64> = fresh.iter().filter_map(|event| lanes.get(&event.order).copied()).collect();
     wake_named(db, named.difference(&turns).copied().collect()).await?;
-    Ok((outcomes, finals))
+    Ok(Queued { outcomes, finals, turns })
 }
 
 /// How an event ends that has no turn.

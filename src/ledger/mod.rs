@@ -10,6 +10,7 @@
 //! | `aliases` | the alias table as operators see it |
 //! | `merge` | two lanes turn out to be one order |
 //! | `claim`, `load` | due lanes are leased and loaded |
+//! | `handover` | what has just arrived is leased by its intake |
 //! | `parking` | a lane that cannot be worked on rests |
 //! | `settle`, `write` | what came of a lane's turn is written back, if the lease still stands |
 //! | `finals`, `save` | events end: outcomes, dead letters, running totals |
@@ -37,6 +38,7 @@ pub mod discard;
 pub mod events;
 pub mod finals;
 pub mod forget;
+pub mod handover;
 mod home;
 pub mod inbox;
 pub mod intake;

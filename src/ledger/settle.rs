@@ -5,6 +5,7 @@ use super::claim::Claimed;
 use super::connect::in_time;
 use super::finals::FinalRow;
 use super::load::Head;
+use super::save::Tally;
 use super::write::{Written, write_lanes};
 use super::{Ledger, LedgerError, Targets};
 use crate::config::SETTLING_MARGIN;
@@ -123,9 +124,11 @@ impl Ledger {
                 }
                 writes.push(written);
             }
-            let (finals, tied) = write_lanes(&mut transaction, &writes, targets, standing.now).await?;
+            let mut tally = Tally::default();
+            let (finals, tied) = write_lanes(&mut transaction, &writes, targets, standing.now, &mut tally).await?;
             report.finals = finals;
             write_attempts(&mut transaction, settlements.iter().map(|one| (one.claimed.id, &one.attempt))).await?;
+            tally.write(&mut transaction).await?;
             fail_point!("settle-written");
             transaction.commit().await?;
             fail_point!("settle-committed");

@@ -5,6 +5,7 @@ use super::finals::{FinalRow, write_finals};
 use super::load::{Before, Head, WorkRow};
 use super::merge::tie_lanes;
 use super::naming::{OrderKey, ThingKey, write_thing_rows};
+use super::save::Tally;
 use super::settle::Release;
 use super::{LedgerError, Targets};
 use crate::event::{Alias, AliasKind};
@@ -177,12 +178,14 @@ fn parked(lane: &mut Lane, before: &Before, turn: &Turn) -> Result<Vec<Parked>, 
     Ok(parked)
 }
 
-/// Writes lanes whose rows are locked. Gives what became final, and the lanes that were merged: their leases no longer stand.
+/// Writes lanes whose rows are locked. Gives what became final, and the lanes that were merged: their leases no longer stand. What
+/// became final is counted in `tally`, which is to be written last.
 pub async fn write_lanes(
     db: &mut PgConnection,
     writes: &[Written],
     targets: &Targets,
     now: DateTime<Utc>,
+    tally: &mut Tally,
 ) -> Result<(Vec<FinalRow>, BTreeSet<i64>), LedgerError> {
     if writes.is_empty() {
         return Ok(Default::default());
@@ -195,7 +198,7 @@ pub async fn write_lanes(
     fail_point!("write-names");
     write_parked(db, writes).await?;
     fail_point!("write-parked");
-    let finals = write_finals(db, writes, now).await?;
+    let finals = write_finals(db, writes, now, tally).await?;
     fail_point!("write-finals");
     // Last, since a tie moves what has just been written.
     let tied = tie_lanes(db, &learned_orders(writes), targets).await?;

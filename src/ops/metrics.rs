@@ -162,7 +162,7 @@ metrics_list! {
     /// Answers that nobody has judged yet.
     UNLISTED_ERRORS = counter("unlisted_errors_total", &["code"], "Errors of Buy with Prime that the table of verdicts does not list, by code; each took the safe verdict");
     /// Turns that orders took.
-    TURNS = counter("turns_total", &["by"], "Turns of orders that led to a call: by a claim, or by holding the order on after a settle");
+    TURNS = counter("turns_total", &["by"], "Turns of orders that led to a call: by their intake, by a claim, or by holding the order on after a settle");
     /// Orders that cannot be worked on.
     LANES_PARKED = counter("lanes_parked_total", &[], "Orders put to rest because they killed their holders or cannot be read");
     /// Orders that rest now.
@@ -220,7 +220,7 @@ pub const STATES: [&str; 4] = ["waiting", "queued", "retrying", "in_flight"];
 /// The values of `use`.
 pub const CONNECTION_USES: [&str; 2] = ["busy", "idle"];
 /// The values of `by`.
-pub const TURN_REASONS: [&str; 2] = ["claim", "hold"];
+pub const TURN_REASONS: [&str; 3] = ["intake", "claim", "hold"];
 /// The values of `result`.
 pub const TOKEN_RESULTS: [&str; 3] = ["ok", "error", "rejected"];
 /// The values of `step`.

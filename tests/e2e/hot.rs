@@ -34,9 +34,9 @@ async fn a_hot_order_takes_its_turns_one_after_another_and_lets_others_in() {
     assert_eq!(report.accepted as usize, events.len());
     let metrics = daemon.metrics().await;
     let turns = |by| metrics.get("bwp_sync_turns_total", &[("by", by)]).unwrap_or_default();
-    let (claimed, held) = (turns("claim"), turns("hold"));
+    let (claimed, held) = (turns("claim") + turns("intake"), turns("hold"));
     assert_eq!(claimed + held, events.len() as f64, "one turn for each mutation");
-    assert!(held > REFUNDS as f64 / 2.0, "{claimed} turns by claims, {held} by holding the order on");
-    assert!(claimed >= (OTHERS + REFUNDS / 16) as f64, "it never gave its place up: {claimed} claims");
+    assert!(held > REFUNDS as f64 / 2.0, "{claimed} turns by intakes and claims, {held} by holding the order on");
+    assert!(claimed >= (OTHERS + REFUNDS / 16) as f64, "it never gave its place up: {claimed} intakes and claims");
     assert_eq!(daemon.terminate(PATIENCE).await.code(), Some(0));
 }

@@ -12,6 +12,7 @@ mod dispatch;
 mod doctor;
 mod examples;
 mod explained;
+mod handover;
 mod harness;
 mod held;
 mod hot;

@@ -92,7 +92,7 @@ impl Shop {
         let dispatcher = self.dispatcher();
         let targets = Arc::clone(&dispatcher.targets);
         let waking = waking(self.ledger.clone(), targets, Arc::clone(&self.wake), Health::default(), self.stop.clone());
-        let dispatching = dispatcher.run(Health::default(), self.stop.clone());
+        let (_, dispatching) = dispatcher.start(&Health::default(), self.stop.clone());
         self.running = Some(tokio::spawn(async { _ = tokio::join!(dispatching, waking) }));
     }
 

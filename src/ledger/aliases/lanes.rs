@@ -3,6 +3,7 @@
 
 use super::super::LedgerError;
 use super::super::alias_rows::Said;
+use super::super::handover::Locked;
 use super::super::naming::{self, Lanes, OrderKey, columns, find_lanes};
 use super::super::waking;
 use crate::event::AliasKind;
@@ -22,13 +23,23 @@ enum Place {
     New(usize),
 }
 
-/// The lanes of some orders and of all that rows name, made where there are none, and locked; those of the orders that are due are made
-/// due. None where one was merged away or forgotten meanwhile.
+/// What becomes of lanes as they are locked.
+pub(in crate::ledger) enum Locking<'a, 'l> {
+    /// Nothing.
+    Only,
+    /// Those of some orders are made due.
+    Due(&'l BTreeSet<OrderKey<'a>>),
+    /// Their heads are read.
+    Heads(&'l mut Locked),
+}
+
+/// The lanes of some orders and of all that rows name, made where there are none, and locked. None where one was merged away or forgotten
+/// meanwhile.
 pub(in crate::ledger) async fn lanes_of<'a>(
     db: &mut PgConnection,
     orders: impl Iterator<Item = OrderKey<'a>>,
     said: &[Said<'a>],
-    due: &BTreeSet<OrderKey<'a>>,
+    locking: Locking<'a, '_>,
 ) -> Result<Option<Lanes<'a>>, LedgerError> {
     let keys: BTreeSet<OrderKey> = orders.chain(said.iter().filter_map(Said::tied_to)).collect();
     if keys.is_empty() {
@@ -49,8 +60,18 @@ pub(in crate::ledger) async fn lanes_of<'a>(
     }
     fail_point!("intake-named");
     let wanted: BTreeSet<i64> = lanes.values().copied().collect();
-    let due: Vec<i64> = due.iter().filter_map(|key| lanes.get(key)).copied().collect();
-    if waking::lock_and_make_due(db, &wanted, due).await? != wanted {
+    let locked = match locking {
+        Locking::Only => naming::lock_lanes(db, &wanted).await?,
+        Locking::Due(due) => {
+            let due = due.iter().filter_map(|key| lanes.get(key)).copied().collect();
+            waking::lock_and_make_due(db, &wanted, due).await?
+        }
+        Locking::Heads(heads) => {
+            *heads = Locked::lock(db, &wanted).await?;
+            heads.ids()?
+        }
+    };
+    if locked != wanted {
         return Ok(None);
     }
     Ok(adopt(db, &adopted).await?.then_some(lanes))

@@ -1,0 +1,113 @@
+//! What has just arrived is taken up by its intake where there is room, and by a claim where that cannot be.
+
+use crate::service::Service;
+use crate::shop::Shop;
+use crate::support::daemon::Daemon;
+use crate::support::events::{Event, Kind};
+use crate::support::{PATIENCE, wait_until};
+use bwp_simulator::{Options, OrderSeed};
+use bwp_sync::ledger::handover::HandOver;
+use bwp_sync::plan::Lane;
+use serde_json::json;
+
+const ORDERS: usize = 20;
+
+fn a_refund(order: usize, n: usize) -> Event {
+    let data = json!({"order": {"id": format!("O-{order}")}, "refund": {"id": format!("RF-{n}")}, "state": "SUCCESS",
+        "total": {"amount": "0.01", "currency": "USD"}});
+    Event::new(Kind::Refund, &format!("{order}-{n}"), data)
+}
+
+async fn open() -> (Service, Daemon) {
+    let service = Service::open(3, Options::default()).await;
+    let seeds = (0..ORDERS).map(|n| OrderSeed::new(format!("B-{n}")).alias("EXTERNAL_ID", &format!("O-{n}")));
+    service.simulator.seed_orders(seeds.collect()).unwrap();
+    let mut daemon = service.builder.clone().start();
+    daemon.wait_ready().await;
+    (service, daemon)
+}
+
+async fn turns(daemon: &Daemon, by: &str) -> f64 {
+    daemon.metrics().await.get("bwp_sync_turns_total", &[("by", by)]).unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_that_nobody_holds_is_taken_up_by_the_intake_of_its_event() {
+    let (service, mut daemon) = open().await;
+    for n in 0..ORDERS {
+        crate::merchant::publish(&service.topics, &[&a_refund(n, 0)]).await;
+        service.drained(n + 1, PATIENCE).await;
+    }
+    service.assert_clean().await;
+    let (taken_up, claimed) = (turns(&daemon, "intake").await, turns(&daemon, "claim").await);
+    assert_eq!(taken_up + claimed, ORDERS as f64, "one turn for each mutation");
+    // A claim that just looks around holds free slots for a moment.
+    assert!(claimed < ORDERS as f64 / 4.0, "{taken_up} turns by intakes, {claimed} by claims");
+    assert_eq!(daemon.terminate(PATIENCE).await.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_that_cannot_be_handed_over_is_taken_in_without_it() {
+    let (service, mut daemon) = open().await;
+    let pool = service.pool().await;
+    // Refuses a lease in the transaction that takes an event of the order in; sequences do not roll back.
+    let refused = "CREATE SEQUENCE refusals;
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF EXISTS (SELECT FROM work WHERE lane = NEW.id AND xmin = pg_current_xact_id()::xid) THEN
+                RAISE EXCEPTION 'refused: %', nextval('refusals');
+            END IF;
+            RETURN NEW;
+        END $$;
+        CREATE TRIGGER refuse BEFORE UPDATE ON lane FOR EACH ROW WHEN (NEW.is_leased) EXECUTE FUNCTION refuse()";
+    sqlx::raw_sql(refused).execute(&pool).await.unwrap();
+    crate::merchant::publish(&service.topics, &[&a_refund(0, 0), &a_refund(1, 0)]).await;
+    service.drained(2, PATIENCE).await;
+    service.assert_clean().await;
+    assert_eq!(turns(&daemon, "intake").await, 0.0);
+    assert_eq!(turns(&daemon, "claim").await, 2.0);
+    let refusals: i64 = sqlx::query_scalar("SELECT last_value FROM refusals WHERE is_called").fetch_one(&pool).await.unwrap();
+    assert!(refusals > 0, "nothing was handed over");
+    assert_eq!(daemon.terminate(PATIENCE).await.code(), Some(0));
+}
+
+/// Takes an event in with room for its order; how many orders it took up.
+async fn taken_up(shop: &Shop, event: &Event) -> usize {
+    let rules = shop.dispatcher().targets["default"].rules();
+    let decide = Box::new(move |lane: &mut Lane, now| lane.turn(&rules, now));
+    let mut hand_over = [HandOver { target: "default".to_owned(), room: 8, decide }];
+    let (batch, lease) = ([shop.incoming(event)], shop.settings.dispatch.lease);
+    let taken = shop.ledger.intake_and_take_up(&batch, &shop.targets(), lease, &mut hand_over).await;
+    taken.unwrap().1.lanes.len()
+}
+
+/// Outcomes are published in the order of transactions: what a younger one has written of an order comes after ours, and an event that
+/// came later must not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_that_a_younger_transaction_has_written_is_left_to_a_claim() {
+    let mut shop = Shop::open(Options::default(), &[]).await;
+    shop.stop().await;
+    assert_eq!(taken_up(&shop, &a_refund(0, 0)).await, 1);
+    let pool = shop.database.pool().await;
+    let waits = "UPDATE lane SET is_leased = false;
+        CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock_shared(7); RETURN NEW; END $$;
+        CREATE TRIGGER wait AFTER INSERT ON seen FOR EACH ROW EXECUTE FUNCTION wait()";
+    sqlx::raw_sql(waits).execute(&pool).await.unwrap();
+    let mut holder = pool.begin().await.unwrap();
+    sqlx::raw_sql("SELECT pg_advisory_xact_lock(7)").execute(&mut *holder).await.unwrap();
+    let younger = async {
+        wait_until("intake to have begun", PATIENCE, async || {
+            let sql = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+                AND pid IN (SELECT pid FROM pg_stat_activity WHERE datname = current_database())";
+            let waiting: i64 = sqlx::query_scalar(sql).fetch_one(&pool).await.unwrap();
+            if waiting > 0 { Ok(()) } else { Err("nobody waits".to_owned()) }
+        })
+        .await;
+        sqlx::raw_sql("UPDATE lane SET touches = 0").execute(&pool).await.unwrap();
+        holder.commit().await.unwrap();
+    };
+    let more = a_refund(0, 1);
+    let (taken_up, ()) = tokio::join!(taken_up(&shop, &more), younger);
+    assert_eq!(taken_up, 0);
+    let is_due: bool = sqlx::query_scalar("SELECT next_at <= now() FROM lane").fetch_one(&pool).await.unwrap();
+    assert!(is_due);
+}
