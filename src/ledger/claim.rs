@@ -97,26 +97,32 @@ impl Ledger {
         mut decide: impl FnMut(&mut Lane, DateTime<Utc>) -> Turn + Send,
     ) -> Result<Claims, LedgerError> {
         in_time(async {
-            let Failed { error, heads } = match self.try_claim(request, targets, &mut decide).await {
-                Ok(claims) => return Ok(claims),
-                Err(failed) => failed,
-            };
-            match &heads[..] {
-                _ if error.is_passing() => Err(error),
-                [] => Err(error),
-                [(id, touches)] => {
-                    let parked = Parked { id: *id, touches: touches.saturating_add(1), why: error.to_string() };
-                    park(&mut *self.pool.acquire().await?, &[parked]).await?;
-                    Ok(Claims { looked_at: 1, parked: 1, ..Claims::default() })
-                }
+            match self.try_claim(request, targets, &mut decide).await {
                 // One of them is to blame: alone it shows.
-                _ => {
+                Err(failed) if !failed.error.is_passing() && failed.heads.len() > 1 => {
                     let alone = ClaimRequest { limit: 1, ..request.clone() };
-                    self.try_claim(&alone, targets, &mut decide).await.map_err(|failed| failed.error)
+                    let claimed = self.try_claim(&alone, targets, &mut decide).await;
+                    self.or_park(claimed).await
                 }
+                claimed => self.or_park(claimed).await,
             }
         })
         .await
+    }
+
+    /// Parks the one lane that a claim has failed with.
+    async fn or_park(&self, claimed: Result<Claims, Failed>) -> Result<Claims, LedgerError> {
+        match claimed {
+            Err(Failed { error, heads }) if !error.is_passing() && heads.len() == 1 => {
+                let parked = heads.into_iter().map(|(id, touches)| {
+                    let touches = touches.saturating_add(1);
+                    Parked { id, touches, why: error.to_string() }
+                });
+                park(&mut *self.pool.acquire().await?, &parked.collect::<Vec<_>>()).await?;
+                Ok(Claims { looked_at: 1, parked: 1, ..Claims::default() })
+            }
+            claimed => claimed.map_err(|failed| failed.error),
+        }
     }
 
     async fn try_claim(

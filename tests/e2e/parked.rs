@@ -100,6 +100,26 @@ async fn planning_that_breaks_stops_its_own_order_only() {
     shop.assert_clean().await;
 }
 
+/// The one that cannot be leased is the first in line.
+#[tokio::test]
+async fn a_lease_that_the_server_refuses_stops_its_own_order_only() {
+    let mut shop = idle_shop().await;
+    run(&shop, "UPDATE lane SET next_at = next_at - interval '1 minute' WHERE id = (SELECT min(id) FROM lane)").await;
+    let refused = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF NEW.id = (SELECT min(id) FROM lane) THEN RAISE EXCEPTION 'refused'; END IF; RETURN NEW;
+        END $$;
+        CREATE TRIGGER refuse BEFORE UPDATE ON lane FOR EACH ROW WHEN (NEW.is_leased) EXECUTE FUNCTION refuse()";
+    sqlx::raw_sql(refused).execute(&shop.database.pool().await).await.unwrap();
+    shop.start();
+    wait_until("the other to end", PATIENCE, async || if shop.outcomes().await.len() == 1 { Ok(()) } else { Err(String::new()) })
+        .await;
+    assert_eq!(resting(&shop).await, 1);
+    run(&shop, "DROP TRIGGER refuse ON lane").await;
+    run(&shop, "UPDATE lane SET parked_until = NULL, next_at = now() WHERE parked_until IS NOT NULL").await;
+    shop.settled().await;
+    shop.assert_clean().await;
+}
+
 #[tokio::test]
 async fn an_order_that_keeps_killing_its_holders_rests() {
     let mut shop = idle_shop().await;
