@@ -14,10 +14,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use fail::fail_point;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
-use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
+use std::time::{Duration, Instant};
+use tokio::sync::{Mutex, MutexGuard, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+/// How long a claim or an intake waits for the other to have filled its slots.
+const TURN: Duration = Duration::from_secs(1);
 
 /// The hands of a dispatcher: its slots, and the tasks that work on what they hold. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -25,7 +28,7 @@ pub struct Hands {
     pub(super) dispatcher: Dispatcher,
     pub(super) slots: Arc<Semaphore>,
     pub(super) attempts: TaskTracker,
-    /// Held by the one claim or intake that fills free slots: two at once would count the same room twice.
+    /// Held by the one claim or intake that fills free slots: two at once would count the same room twice. It goes round in turn.
     pub(super) filling: Arc<Mutex<()>>,
     pub(super) stop: CancellationToken,
 }
@@ -52,27 +55,38 @@ impl Inlet {
     }
 
     /// Takes a batch in, and works on those of its orders that there is room for now. What has just arrived does not go before what is
-    /// due: while a claim is under way, or the last one found no end, nothing is handed over.
+    /// due: where the last claim of every target found no end, nothing is handed over.
     ///
     /// # Errors
     /// Where Postgres is away: then nothing of the batch was taken.
     pub async fn intake(&self, batch: &[Incoming]) -> Result<Report, LedgerError> {
         let Dispatcher { ledger, alias_types, is_crowded, wake, .. } = &self.hands.dispatcher;
-        let is_open = !self.hands.stop.is_cancelled() && !is_crowded.load(Ordering::Acquire);
-        let (true, Some(settler), Ok(filling)) = (is_open, self.settler.upgrade(), self.hands.filling.try_lock()) else {
+        let (Some(settler), Some(filling)) = (self.settler.upgrade(), self.fill().await) else {
             return ledger.intake(batch, alias_types).await;
         };
         let taken = self.hands.take_up(batch, &settler).await;
         drop(filling);
-        // A claim that came meanwhile went away.
         if is_crowded.swap(false, Ordering::AcqRel) {
             wake.notify_one();
         }
         taken
     }
+
+    async fn fill(&self) -> Option<MutexGuard<'_, ()>> {
+        let is_behind = |target: &Arc<Target>| target.is_behind.load(Ordering::Acquire);
+        if self.hands.stop.is_cancelled() || self.hands.dispatcher.targets.values().all(is_behind) {
+            return None;
+        }
+        self.hands.fill().await
+    }
 }
 
 impl Hands {
+    /// The right to fill free slots, unless whoever has it keeps it for long.
+    pub(super) async fn fill(&self) -> Option<MutexGuard<'_, ()>> {
+        tokio::time::timeout(TURN, self.filling.lock()).await.ok()
+    }
+
     async fn take_up(&self, batch: &[Incoming], settler: &Settler) -> Result<Report, LedgerError> {
         let Dispatcher { ledger, alias_types, lease, outcomes, .. } = &self.dispatcher;
         let free = self.free_for(batch.len());

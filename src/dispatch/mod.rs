@@ -127,9 +127,9 @@ impl Hands {
     /// asked first, so that a busy one does not starve the others.
     async fn claim(&self, settler: &Settler, round: usize) -> Result<(), LedgerError> {
         let Dispatcher { targets, is_crowded, .. } = &self.dispatcher;
+        let Some(_filling) = self.fill().await else { return Ok(()) };
         // Before places are counted: one that is given back meanwhile is not missed.
         is_crowded.store(true, Ordering::Release);
-        let Ok(_filling) = self.filling.try_lock() else { return Ok(()) };
         let mut found_no_place = false;
         for target in targets.values().cycle().skip(round % targets.len().max(1)).take(targets.len()) {
             // Slots first, places for them later: what is claimed is never more than there is room for.
