@@ -5,6 +5,7 @@ use super::place::Place;
 use super::settling::{self, Settler, WeakSettler};
 use super::target::Target;
 use super::{Dispatcher, attempt, lock};
+use crate::ledger::claim::Claims;
 use crate::ledger::handover::HandOver;
 use crate::ledger::{Claimed, Incoming, LedgerError, Report};
 use crate::ops::metrics;
@@ -88,7 +89,7 @@ impl Hands {
     }
 
     async fn take_up(&self, batch: &[Incoming], settler: &Settler) -> Result<Report, LedgerError> {
-        let Dispatcher { ledger, alias_types, lease, outcomes, .. } = &self.dispatcher;
+        let Dispatcher { ledger, alias_types, lease, .. } = &self.dispatcher;
         let free = self.free_for(batch.len());
         let timeout = self.dispatcher.timeout();
         let mut hand_overs: Vec<HandOver> = free.iter().map(|(target, slots)| hand_over(target, slots.len(), timeout)).collect();
@@ -98,10 +99,7 @@ impl Hands {
             free.iter().for_each(|(target, _)| target.is_behind.store(true, Ordering::Release));
         })?;
         fail_point!("intake-handed-over");
-        settling::report(&claims.finals, outcomes);
-        metrics::LANES_PARKED.add(&[], claims.parked as u64);
-        metrics::TURNS.add(&["intake"], claims.lanes.len() as u64);
-        self.work_on(settler, claims.lanes, free);
+        self.begin("intake", settler, claims, free);
         Ok(report)
     }
 
@@ -118,9 +116,12 @@ impl Hands {
         std::iter::from_fn(|| Arc::clone(&self.slots).try_acquire_owned().ok()).take(room).collect()
     }
 
-    /// Works on lanes that are leased, each in one of the slots of its target.
-    pub(super) fn work_on(&self, settler: &Settler, lanes: Vec<Claimed>, mut free: Free) {
-        for claimed in lanes {
+    /// Says what a claim or an intake has come to, and works on the lanes that it has leased, each in one of the slots of its target.
+    pub(super) fn begin(&self, by: &str, settler: &Settler, claims: Claims, mut free: Free) {
+        settling::report(&claims.finals, &self.dispatcher.outcomes);
+        metrics::LANES_PARKED.add(&[], claims.parked as u64);
+        metrics::TURNS.add(&[by], claims.lanes.len() as u64);
+        for claimed in claims.lanes {
             let of_target = free.iter_mut().find(|(target, _)| target.name == claimed.target);
             let Some((target, Some(slot))) = of_target.map(|(target, slots)| (target, slots.pop())) else {
                 tracing::error!(lane = claimed.id, "an order was leased that there is no slot for: its lease will end");

@@ -152,23 +152,20 @@ impl Hands {
         target: &Arc<Target>,
         free: Vec<OwnedSemaphorePermit>,
     ) -> Result<bool, LedgerError> {
-        let Dispatcher { ledger, alias_types, outcomes, lease, wake, .. } = &self.dispatcher;
+        let Dispatcher { ledger, alias_types, lease, wake, .. } = &self.dispatcher;
         let limit = free.len();
         let request = ClaimRequest { target: target.name.clone(), limit, lease: *lease };
         let (rules, timeout) = (target.rules(), self.dispatcher.timeout());
         let claims = ledger.claim(&request, alias_types, |lane, now| begin_turn(lane, &rules, timeout, now)).await?;
-        settling::report(&claims.finals, outcomes);
-        fail_point!("claim-reported");
-        metrics::LANES_PARKED.add(&[], claims.parked as u64);
         if !claims.lanes.is_empty() {
             metrics::BATCH_SIZE.record(&["claim"], claims.lanes.len());
         }
-        metrics::TURNS.add(&["claim"], claims.lanes.len() as u64);
         let is_behind = claims.looked_at == limit;
         if is_behind {
             wake.notify_one();
         }
-        self.work_on(settler, claims.lanes, vec![(Arc::clone(target), free)]);
+        self.begin("claim", settler, claims, vec![(Arc::clone(target), free)]);
+        fail_point!("claim-reported");
         Ok(is_behind)
     }
 }
