@@ -105,11 +105,11 @@ async fn take_in(
     fail_point!("intake-sorted");
     let said: Vec<Said> = fresh.iter().filter_map(|event| Said::of(event, targets)).collect();
     // What is said may lead events elsewhere: then their lanes are made due once it has been, and none is taken up.
-    let hand_overs = hand_overs.filter(|_| said.is_empty());
-    let (mut locked, due) = (Locked::default(), due_orders(&fresh, targets));
+    let hand_overs = hand_overs.filter(|(_, all)| said.is_empty() && !all.is_empty());
+    let mut locked = Locked::default();
     let locking = match hand_overs {
         Some(_) => Locking::Heads(&mut locked),
-        None if said.is_empty() => Locking::Due(&due),
+        None if said.is_empty() => Locking::Due(due_orders(&fresh, targets)),
         None => Locking::Only,
     };
     let are_due = matches!(locking, Locking::Due(_));

@@ -24,13 +24,13 @@ enum Place {
 }
 
 /// What becomes of lanes as they are locked.
-pub(in crate::ledger) enum Locking<'a, 'l> {
+pub(in crate::ledger) enum Locking<'a> {
     /// Nothing.
     Only,
     /// Those of some orders are made due.
-    Due(&'l BTreeSet<OrderKey<'a>>),
+    Due(BTreeSet<OrderKey<'a>>),
     /// Their heads are read.
-    Heads(&'l mut Locked),
+    Heads(&'a mut Locked),
 }
 
 /// The lanes of some orders and of all that rows name, made where there are none, and locked. None where one was merged away or forgotten
@@ -39,7 +39,7 @@ pub(in crate::ledger) async fn lanes_of<'a>(
     db: &mut PgConnection,
     orders: impl Iterator<Item = OrderKey<'a>>,
     said: &[Said<'a>],
-    locking: Locking<'a, '_>,
+    locking: Locking<'_>,
 ) -> Result<Option<Lanes<'a>>, LedgerError> {
     let keys: BTreeSet<OrderKey> = orders.chain(said.iter().filter_map(Said::tied_to)).collect();
     if keys.is_empty() {
