@@ -4,7 +4,7 @@ use crate::service::Service;
 use crate::shop::{Shop, order};
 use crate::sound::{assert_sound, wrong};
 use crate::support::events::{Envelope, Event, Kind};
-use crate::support::postgres::{Database, fresh_database};
+use crate::support::postgres::{Database, fresh_database, until_somebody_waits};
 use crate::support::{PATIENCE, wait_until};
 use bwp_simulator::Options;
 use bwp_sync::audit::Invariant;
@@ -216,12 +216,7 @@ async fn a_migration_waits_for_who_is_at_work() {
     sqlx::raw_sql("SELECT FROM lane FOR UPDATE").execute(&mut *worker).await.unwrap();
     let ledger = Ledger::new(&database.url.clone().into(), 2).unwrap();
     let work = async {
-        wait_until("the migration to wait", PATIENCE, async || {
-            let sql = "SELECT count(*) FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
-            let waiting: i64 = sqlx::query_scalar(sql).fetch_one(&pool).await.unwrap();
-            if waiting > 0 { Ok(()) } else { Err("nobody waits".to_owned()) }
-        })
-        .await;
+        until_somebody_waits(&pool, "the migration").await;
         sqlx::raw_sql("SELECT doc FROM entity").execute(&mut *worker).await.unwrap();
         worker.commit().await.unwrap();
     };

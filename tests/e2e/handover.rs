@@ -1,21 +1,20 @@
 //! What has just arrived is taken up by its intake where there is room, and by a claim where that cannot be.
 
+use crate::hot;
 use crate::service::Service;
 use crate::shop::Shop;
 use crate::support::daemon::Daemon;
-use crate::support::events::{Event, Kind};
+use crate::support::events::Event;
+use crate::support::postgres::until_somebody_waits;
 use crate::support::{PATIENCE, wait_until};
 use bwp_simulator::{Options, OrderSeed};
 use bwp_sync::ledger::handover::HandOver;
 use bwp_sync::plan::Lane;
-use serde_json::json;
 
 const ORDERS: usize = 20;
 
 fn a_refund(order: usize, n: usize) -> Event {
-    let data = json!({"order": {"id": format!("O-{order}")}, "refund": {"id": format!("RF-{n}")}, "state": "SUCCESS",
-        "total": {"amount": "0.01", "currency": "USD"}});
-    Event::new(Kind::Refund, &format!("{order}-{n}"), data)
+    hot::a_refund(&format!("O-{order}"), n)
 }
 
 async fn open() -> (Service, Daemon) {
@@ -104,13 +103,7 @@ async fn an_order_that_a_younger_transaction_has_written_is_left_to_a_claim() {
     let mut holder = pool.begin().await.unwrap();
     sqlx::raw_sql("SELECT pg_advisory_xact_lock(7)").execute(&mut *holder).await.unwrap();
     let younger = async {
-        wait_until("intake to have begun", PATIENCE, async || {
-            let sql = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
-                AND pid IN (SELECT pid FROM pg_stat_activity WHERE datname = current_database())";
-            let waiting: i64 = sqlx::query_scalar(sql).fetch_one(&pool).await.unwrap();
-            if waiting > 0 { Ok(()) } else { Err("nobody waits".to_owned()) }
-        })
-        .await;
+        until_somebody_waits(&pool, "the intake").await;
         sqlx::raw_sql("UPDATE lane SET touches = 0").execute(&pool).await.unwrap();
         holder.commit().await.unwrap();
     };

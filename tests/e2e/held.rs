@@ -5,6 +5,7 @@ use crate::service::Service;
 use crate::shop::{Shop, order};
 use crate::support::events::{Event, Kind};
 use crate::support::kafka::ends;
+use crate::support::postgres::until_somebody_waits;
 use crate::support::{PATIENCE, wait_until};
 use bwp_simulator::Options;
 use bwp_sync::ledger::LedgerError;
@@ -39,13 +40,7 @@ async fn an_event_that_comes_while_its_lane_is_claimed_marks_it() {
     let more = Event::new(Kind::Refund, "f-2", event.data.clone());
     let taken = async { shop.ledger.intake(&[shop.incoming(&more)], &shop.targets()).await.unwrap() };
     let claimed = async {
-        wait_until("intake to wait for the lane", PATIENCE, async || {
-            let sql = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pid IN
-                (SELECT pid FROM pg_stat_activity WHERE datname = current_database())";
-            let waiting: i64 = sqlx::query_scalar(sql).fetch_one(&pool).await.unwrap();
-            if waiting > 0 { Ok(()) } else { Err("nobody waits".to_owned()) }
-        })
-        .await;
+        until_somebody_waits(&pool, "the intake").await;
         claim.commit().await.unwrap();
     };
     let (report, ()) = tokio::join!(taken, claimed);

@@ -10,7 +10,7 @@ use serde_json::json;
 const REFUNDS: usize = 120;
 const OTHERS: usize = 40;
 
-fn a_refund(order: &str, n: usize) -> Event {
+pub fn a_refund(order: &str, n: usize) -> Event {
     let data = json!({"order": {"id": order}, "refund": {"id": format!("RF-{n}")}, "state": "SUCCESS",
         "total": {"amount": "0.01", "currency": "USD"}});
     Event::new(Kind::Refund, &format!("{order}-{n}"), data)

@@ -26,6 +26,17 @@ impl Database {
     }
 }
 
+/// Waits until a session of the database waits for a lock.
+pub async fn until_somebody_waits(pool: &PgPool, who: &str) {
+    super::wait_until(&format!("{who} to wait"), super::PATIENCE, async || {
+        let sql = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pid IN
+            (SELECT pid FROM pg_stat_activity WHERE datname = current_database())";
+        let waiting: i64 = sqlx::query_scalar(sql).fetch_one(pool).await.unwrap();
+        if waiting > 0 { Ok(()) } else { Err("nobody waits".to_owned()) }
+    })
+    .await;
+}
+
 impl Drop for Database {
     fn drop(&mut self) {
         let statement = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
