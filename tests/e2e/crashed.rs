@@ -373,7 +373,7 @@ impl<'a> Keeper<'a> {
         let topics =
             [&topics.returns, &topics.refunds, &topics.shipments, &topics.orders, &topics.aliases].into_iter().filter(|_| read);
         for topic in topics {
-            let mut written = ends(topic);
+            let mut written = ends(topic).await;
             written.retain(|_, end| *end > 0);
             assert_eq!(committed(self.builder.group(), topic), written, "{topic}");
         }

@@ -61,7 +61,7 @@ async fn a_groups_place_is_seen() {
     let topics = Topics::create(2).await;
     let record = Outgoing { partition: Some(1), ..Outgoing::raw(None, Some(b"x")) };
     topics.produce_all(&topics.orders, &[record.clone(), record]).await;
-    assert_eq!(ends(&topics.orders), BTreeMap::from([(0, 0), (1, 2)]));
+    assert_eq!(ends(&topics.orders).await, BTreeMap::from([(0, 0), (1, 2)]));
 
     let group = &topics.orders; // as unique as any
     assert_eq!(committed(group, &topics.orders), BTreeMap::new());

@@ -91,7 +91,7 @@ async fn outcomes_that_a_transaction_holds_back_are_shown_by_their_age() {
         .await;
     };
     age(|age| age > 1.0).await;
-    assert_eq!(ends(&service.topics.outcomes).values().sum::<i64>(), 0);
+    assert_eq!(ends(&service.topics.outcomes).await.values().sum::<i64>(), 0);
     holder.rollback().await.unwrap();
     service.outcomes(count).await;
     age(|age| age == 0.0).await;

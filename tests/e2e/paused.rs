@@ -165,7 +165,7 @@ async fn a_paused_topic_is_not_read_and_the_others_are() {
     }
     service.totals("the other topic to be done", PATIENCE * 2, |totals| totals.finals == 24).await;
     assert_eq!(service.ledger.totals().await.unwrap().read, 24, "a paused topic was read");
-    assert_eq!(ends(&topic).values().sum::<i64>(), 24);
+    assert_eq!(ends(&topic).await.values().sum::<i64>(), 24);
     shows(&daemons, "bwp_sync_ingest_paused", &labels, 1.0).await;
     assert!(told(&service.builder, &["pause"]).contains(": rubbish in it"));
 

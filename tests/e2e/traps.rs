@@ -48,7 +48,7 @@ async fn a_long_outage_moves_no_partition_and_holds_back_no_offset() {
         service.topics.publish(event, Envelope::Binary).await;
     }
     wait_until("all offsets to be committed although nothing can be sent", PATIENCE, async || {
-        let (there, here) = (committed(builder.group(), &service.topics.refunds), ends(&service.topics.refunds));
+        let (there, here) = (committed(builder.group(), &service.topics.refunds), ends(&service.topics.refunds).await);
         if there == here { Ok(()) } else { Err(format!("{there:?} of {here:?}")) }
     })
     .await;

@@ -160,15 +160,20 @@ pub async fn consume_all(topic: &str, until: impl Fn(&[Record]) -> bool, deadlin
 
 /// Reads all that a topic holds now.
 pub async fn consume_present(topic: &str) -> Vec<Record> {
-    let count = usize::try_from(ends(topic).values().sum::<i64>()).expect("offsets are not negative");
+    let count = usize::try_from(ends(topic).await.values().sum::<i64>()).expect("offsets are not negative");
     consume_all(topic, |records| records.len() >= count, super::PATIENCE).await
 }
 
 /// The offset after the last record of each partition.
-pub fn ends(topic: &str) -> BTreeMap<i32, i64> {
+pub async fn ends(topic: &str) -> BTreeMap<i32, i64> {
     let consumer: BaseConsumer = reader(&super::unique());
-    let end = |partition| consumer.fetch_watermarks(topic, partition, ANSWER).expect("the ends of a partition").1;
-    partitions(&consumer, topic).into_iter().map(|partition| (partition, end(partition))).collect()
+    let end = |partition| match consumer.fetch_watermarks(topic, partition, ANSWER) {
+        Ok((_, end)) => Ok((partition, end)),
+        Err(error) => Err(format!("partition {partition}: {error}")),
+    };
+    // The broker says that a topic is created before it leads it.
+    let ends = async || partitions(&consumer, topic).into_iter().map(end).collect();
+    super::wait_until(&format!("the ends of {topic}"), ANSWER, ends).await
 }
 
 /// What a group has committed on each partition; without an entry where that is nothing.
