@@ -91,7 +91,6 @@ pub const POINTS: &[&str] = &[
     "settle-reported",
     // How a lane is written, by a claim and by a settle.
     "write-heads",
-    "write-things",
     "write-names",
     "write-parked",
     "finals-ended",

@@ -81,7 +81,7 @@ pub async fn run(
     let http = crate::prime::http().map_err(|error| RunError::Configuration(format!("no HTTPS client can be made: {error}")))?;
     traces::start(&http).map_err(RunError::Configuration)?;
 
-    let ledger = Ledger::new(&settings.database.url.current(), settings.database.max_connections)?;
+    let ledger = Ledger::serving(&settings.database.url.current(), settings.database.max_connections)?;
     let replica = Uuid::new_v4();
     let pauses = tend::pauses::Pauses::default();
     let start = Start { targets: &targets, names: &names, replica, pauses: &pauses, migrate: settings.database.migrate_on_start };

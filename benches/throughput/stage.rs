@@ -126,7 +126,8 @@ impl<'a> Stage<'a> {
         wait_until("all outcomes to be published", PATIENCE, async || {
             tokio::time::sleep(GLANCE).await;
             let topic = self.topics.outcomes.clone();
-            let there: i64 = tokio::task::spawn_blocking(move || ends(&topic).values().sum()).await.unwrap();
+            let there = tokio::task::spawn_blocking(move || tokio::runtime::Handle::current().block_on(ends(&topic)));
+            let there: i64 = there.await.unwrap().values().sum();
             if there >= wanted { Ok(()) } else { Err(format!("{there} of {wanted}")) }
         })
         .await;

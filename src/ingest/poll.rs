@@ -241,7 +241,7 @@ impl Poller {
         }
         let mut timeout = match self.reader.gathering.ready_in(Instant::now()) {
             Some(Duration::ZERO) if !self.progress.is_held_back => NUDGE,
-            Some(left) if !left.is_zero() => left.clamp(Duration::from_millis(1), IDLE),
+            Some(left) if !left.is_zero() => whole(left).min(IDLE),
             _ => IDLE,
         };
         while let Some(polled) = self.consumer.poll(timeout) {
@@ -292,6 +292,11 @@ impl Poller {
         // Leaves the group.
         drop(consumer);
     }
+}
+
+/// In whole milliseconds, and not less: the client waits in such, and spins for what is left over.
+fn whole(left: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(left.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX))
 }
 
 /// The partitions, by topic, for which the group has no offset.

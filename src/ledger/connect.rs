@@ -29,6 +29,10 @@ const SESSION: [(&str, &str); 6] = [
     ("enable_seqscan", "off"),
 ];
 
+/// The same few statements again and again, mostly for a row or two: a plan for their values would take longer to make than to run.
+/// What operators ask has filters that may be absent, which one plan for all values cannot leave out.
+const SERVING: [(&str, &str); 1] = [("plan_cache_mode", "force_generic_plan")];
+
 /// The ledger. Cheap to clone: all clones share one pool.
 #[derive(Debug, Clone)]
 pub struct Ledger {
@@ -105,11 +109,24 @@ pub(super) async fn in_time<T>(call: impl Future<Output = Result<T, LedgerError>
 }
 
 impl Ledger {
-    /// Makes the pool. Connects when it is first used, so that Postgres may still be on its way.
+    /// Makes the pool of somebody who asks for many things, each now and then. Connects when it is first used, so that Postgres may
+    /// still be on its way.
     ///
     /// # Errors
     /// Where the address is none.
     pub fn new(url: &SecretString, max_connections: u32) -> Result<Ledger, LedgerError> {
+        Ledger::connecting(url, max_connections, &[])
+    }
+
+    /// The pool of the daemon: each of its connections plans a statement once.
+    ///
+    /// # Errors
+    /// Where the address is none.
+    pub fn serving(url: &SecretString, max_connections: u32) -> Result<Ledger, LedgerError> {
+        Ledger::connecting(url, max_connections, &SERVING)
+    }
+
+    fn connecting(url: &SecretString, max_connections: u32, more: &[(&str, &str)]) -> Result<Ledger, LedgerError> {
         let mut options = PgConnectOptions::from_str(url.expose_secret()).map_err(|error| match error {
             // The text of the address may hold a password, and some errors quote it.
             sqlx::Error::Configuration(_) => {
@@ -117,7 +134,7 @@ impl Ledger {
             }
             _ => LedgerError::BadUrl("it cannot be read".into()),
         })?;
-        options = options.options(SESSION);
+        options = options.options(SESSION).options(more.iter().copied());
         let pool = PgPoolOptions::new()
             .max_connections(max_connections)
             .min_connections(0)

@@ -225,6 +225,7 @@ impl Step {
             record_key: Some(read.data.order().id().as_bytes().to_vec()),
             outcome: outcome::of_event(&read, &record.row.place, &ending),
             letter: None,
+            is_leaving: false,
             reason: Some(reason),
         });
         // The outcome of a dead event is replaced: it still has one.

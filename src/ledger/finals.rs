@@ -68,19 +68,18 @@ pub(super) async fn write_finals(
             _ => None,
         })
         .collect();
-    let gone: Vec<(i64, i64)> =
-        all().filter(|(_, ended)| ended.settled.status != Status::Dead).map(|(lane, ended)| (lane, ended.settled.no)).collect();
     // An event that has moved to another lane meanwhile ends there.
-    let mut there = bury_work(db, &dead).await?;
-    there.extend(delete_work(db, &gone).await?);
+    let there = bury_work(db, &dead).await?;
     fail_point!("finals-ended");
-    let (mut outcomes, mut finals) = (Vec::new(), Vec::new());
-    for (lane, ended) in all().filter(|(lane, ended)| there.contains(&(*lane, ended.settled.no))) {
+    let is_here = |(lane, ended): &(i64, &Ended)| ended.settled.status != Status::Dead || there.contains(&(*lane, ended.settled.no));
+    let ending: Vec<(i64, &Ended)> = all().filter(is_here).collect();
+    let outcomes: Vec<OutcomeRow> = ending.iter().map(|(lane, ended)| outcome_row(*lane, ended, now)).collect();
+    let recorded = record_outcomes(db, &outcomes, now).await?;
+    let mut finals = Vec::with_capacity(ending.len());
+    for ((_, ended), _) in ending.iter().zip(recorded).filter(|(_, is_recorded)| *is_recorded) {
         tally.add("final", ended.settled.live.event.envelope.kind.label(), 1);
-        outcomes.push(outcome_row(lane, ended, now));
         finals.push(final_row(ended, now));
     }
-    record_outcomes(db, &outcomes, now).await?;
     fail_point!("finals-recorded");
     Ok(finals)
 }
@@ -106,6 +105,7 @@ fn outcome_row(lane: i64, ended: &Ended, now: DateTime<Utc>) -> OutcomeRow {
         record_key: Some(event.data.order().id().as_bytes().to_vec()),
         outcome: outcome::of_event(event, &row.place, &ending),
         letter: (settled.status == Status::Dead).then_some(Letter::Work),
+        is_leaving: settled.status != Status::Dead,
     }
 }
 
@@ -125,21 +125,6 @@ fn final_row(ended: &Ended, now: DateTime<Utc>) -> FinalRow {
         order: event.data.order().id().to_owned(),
         attempts: ended.settled.live.progress.attempts,
     }
-}
-
-async fn delete_work(db: &mut PgConnection, rows: &[(i64, i64)]) -> Result<BTreeSet<(i64, i64)>, LedgerError> {
-    if rows.is_empty() {
-        return Ok(BTreeSet::new());
-    }
-    let gone: Vec<(i64, i64)> = sqlx::query_as(
-        "DELETE FROM work w USING unnest($1::bigint[], $2::bigint[]) AS k (lane, no)
-         WHERE w.lane = k.lane AND w.no = k.no RETURNING w.lane, w.no",
-    )
-    .bind(rows.iter().map(|row| row.0).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.1).collect::<Vec<_>>())
-    .fetch_all(db)
-    .await?;
-    Ok(gone.into_iter().collect())
 }
 
 async fn bury_work(db: &mut PgConnection, rows: &[(i64, i64, String)]) -> Result<BTreeSet<(i64, i64)>, LedgerError> {

@@ -374,6 +374,7 @@ fn outcome_row(event: &Fresh, lane: i64, no: i64, status: Status, reason: Reason
         record_key: Some(event.event.data.order().id().as_bytes().to_vec()),
         outcome: outcome::of_event(event.event, event.place, &ending),
         letter: (status == Status::Dead).then_some(Letter::Work),
+        is_leaving: false,
         reason: Some(reason),
     }
 }
@@ -419,6 +420,7 @@ async fn quarantine(
             record_key: order.or_else(|| original.key.clone()),
             outcome: outcome::of_fault(fault, place, &reason, now),
             letter: Some(Letter::Quarantine(place.clone())),
+            is_leaving: false,
             reason: Some(reason),
         });
     }

@@ -80,10 +80,22 @@ pub async fn load(db: &mut PgConnection, heads: &[Head], targets: &Targets) -> R
             (head.id, Ok((lane, Before { bwp_id: head.bwp_id.clone(), ..Before::default() })))
         })
         .collect();
-    load_names(db, &ids, &mut lanes).await?;
-    load_things(db, &ids, &mut lanes).await?;
     let types: BTreeMap<i64, &AliasTypes> = heads.iter().filter_map(|head| Some((head.id, targets.get(&head.target)?))).collect();
-    load_events(db, &ids, &types, &mut lanes).await?;
+    let rows = sqlx::query(LOAD)
+        .bind(ids)
+        .bind(MOST_QUEUED)
+        .bind(MOST_HELD_UP)
+        .bind(MOST_GHOSTS)
+        .fetch_all(db)
+        .await?;
+    for row in &rows {
+        let id: i64 = row.try_get("lane")?;
+        take_in(&mut lanes, id, |lane, before| match row.try_get("part")? {
+            NAME => load_name(row, lane),
+            THING => load_thing(row, lane),
+            _ => types.get(&id).map_or(Ok(()), |types| load_event(row, id, types, lane, before)),
+        });
+    }
     Ok(heads.iter().filter_map(|head| lanes.remove(&head.id)).collect())
 }
 
@@ -99,78 +111,60 @@ fn take_in(lanes: &mut Loading, id: i64, take: impl FnOnce(&mut Lane, &mut Befor
     }
 }
 
-async fn load_names(db: &mut PgConnection, ids: &[i64], lanes: &mut Loading) -> Result<(), LedgerError> {
-    let rows = sqlx::query(
-        "SELECT lane, 0::smallint, alias_type, id, bwp_id, origin, version, said_at FROM order_name
-         WHERE lane = ANY($1) AND origin IS NOT NULL
-         UNION ALL
-         SELECT lane, kind, alias_type, id, bwp_id, origin, version, said_at FROM name WHERE lane = ANY($1)",
-    )
-    .bind(ids)
-    .fetch_all(db)
-    .await?;
-    for row in &rows {
-        take_in(lanes, row.try_get(0)?, |lane, _| {
-            let alias = Alias { alias_type: row.try_get(2)?, id: row.try_get(3)? };
-            let kind: AliasKind = alias_kind_of(row.try_get(1)?);
-            lane.names.load(kind, alias, name_row(row, 4)?);
-            Ok(())
-        });
-    }
+const NAME: i32 = 0;
+const THING: i32 = 1;
+
+/// All that hangs on lanes: their names, what is known of their things, their events.
+const LOAD: &str = "SELECT 0 AS part, lane, 0::smallint AS kind, alias_type, id, bwp_id, origin, version, said_at,
+        NULL::text AS subject, NULL::text AS doc,
+        NULL::bigint AS no, NULL::text AS topic, NULL::int AS partition, NULL::bigint AS \"offset\", NULL::bytea AS key,
+        NULL::bytea AS headers, NULL::bytea AS value, NULL::timestamptz AS received_at, NULL::smallint AS state,
+        NULL::timestamptz AS waiting_since, NULL::jsonb AS waits_for, NULL::jsonb AS progress, NULL::int AS outcomes
+    FROM order_name WHERE lane = ANY($1) AND origin IS NOT NULL
+    UNION ALL
+    SELECT 0, lane, kind, alias_type, id, bwp_id, origin, version, said_at, NULL, NULL,
+        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+    FROM name WHERE lane = ANY($1)
+    UNION ALL
+    SELECT 1, lane, NULL, NULL, NULL, NULL, NULL, NULL, NULL, subject, doc::text,
+        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+    FROM entity WHERE lane = ANY($1)
+    UNION ALL
+    SELECT 2, lane, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+        no, topic, partition, \"offset\", key, headers, value, received_at, state, waiting_since, waits_for, progress, outcomes
+    FROM unnest($1::bigint[]) AS l (id)
+    CROSS JOIN LATERAL (
+        (SELECT * FROM work WHERE lane = l.id AND state = 0 ORDER BY no LIMIT $2)
+        UNION ALL (SELECT * FROM work WHERE lane = l.id AND state = 1 ORDER BY no LIMIT $3)
+        UNION ALL (SELECT * FROM work WHERE lane = l.id AND state = 2 ORDER BY no LIMIT $3)
+        UNION ALL (SELECT * FROM work WHERE lane = l.id AND state = 3 AND died ->> 'class' = 'expired' ORDER BY no DESC LIMIT $4)
+    ) w";
+
+fn load_name(row: &PgRow, lane: &mut Lane) -> Result<(), LedgerError> {
+    let alias = Alias { alias_type: row.try_get("alias_type")?, id: row.try_get("id")? };
+    let kind: AliasKind = alias_kind_of(row.try_get("kind")?);
+    lane.names.load(kind, alias, name_row(row, 5)?);
     Ok(())
 }
 
-async fn load_things(db: &mut PgConnection, ids: &[i64], lanes: &mut Loading) -> Result<(), LedgerError> {
-    let rows = sqlx::query("SELECT lane, subject, doc::text FROM entity WHERE lane = ANY($1)").bind(ids).fetch_all(db).await?;
-    for row in &rows {
-        take_in(lanes, row.try_get(0)?, |lane, _| {
-            let (subject, doc): (String, String) = (row.try_get(1)?, row.try_get(2)?);
-            let subject: Subject = serde_json::from_str(&subject)?;
-            let thing: Thing = serde_json::from_str(&doc)?;
-            lane.things.load(subject, thing);
-            Ok(())
-        });
-    }
+fn load_thing(row: &PgRow, lane: &mut Lane) -> Result<(), LedgerError> {
+    let (subject, doc): (&str, &str) = (row.try_get("subject")?, row.try_get("doc")?);
+    let subject: Subject = serde_json::from_str(subject)?;
+    let thing: Thing = serde_json::from_str(doc)?;
+    lane.things.load(subject, thing);
     Ok(())
 }
 
-async fn load_events(
-    db: &mut PgConnection,
-    ids: &[i64],
-    types: &BTreeMap<i64, &AliasTypes>,
-    lanes: &mut Loading,
-) -> Result<(), LedgerError> {
-    let rows = sqlx::query(
-        "SELECT w.* FROM unnest($1::bigint[]) AS l (id)
-         CROSS JOIN LATERAL (
-            (SELECT * FROM work WHERE lane = l.id AND state = 0 ORDER BY no LIMIT $2)
-            UNION ALL (SELECT * FROM work WHERE lane = l.id AND state = 1 ORDER BY no LIMIT $3)
-            UNION ALL (SELECT * FROM work WHERE lane = l.id AND state = 2 ORDER BY no LIMIT $3)
-            UNION ALL (SELECT * FROM work WHERE lane = l.id AND state = 3 AND died ->> 'class' = 'expired' ORDER BY no DESC LIMIT $4)
-         ) w",
-    )
-    .bind(ids)
-    .bind(MOST_QUEUED)
-    .bind(MOST_HELD_UP)
-    .bind(MOST_GHOSTS)
-    .fetch_all(db)
-    .await?;
-    for row in &rows {
-        let id: i64 = row.try_get("lane")?;
-        let Some(types) = types.get(&id) else { continue };
-        take_in(lanes, id, |lane, before| {
-            let no: i64 = row.try_get("no")?;
-            let record = record(row)?;
-            match live(no, &record, types)? {
-                Some(live) => {
-                    lane.events.insert(no, live);
-                    before.rows.insert(no, Arc::new(record.row));
-                    before.is_partial |= before.rows.len() as i64 >= MOST_QUEUED;
-                }
-                None => tracing::error!(lane = id, no, "a stored event can no longer be read; it stays in the ledger"),
-            }
-            Ok(())
-        });
+fn load_event(row: &PgRow, id: i64, types: &AliasTypes, lane: &mut Lane, before: &mut Before) -> Result<(), LedgerError> {
+    let no: i64 = row.try_get("no")?;
+    let record = record(row)?;
+    match live(no, &record, types)? {
+        Some(live) => {
+            lane.events.insert(no, live);
+            before.rows.insert(no, Arc::new(record.row));
+            before.is_partial |= before.rows.len() as i64 >= MOST_QUEUED;
+        }
+        None => tracing::error!(lane = id, no, "a stored event can no longer be read; it stays in the ledger"),
     }
     Ok(())
 }

@@ -15,6 +15,9 @@ use fail::fail_point;
 use sqlx::{PgConnection, Row};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Somebody else has led a name elsewhere between a look and a lock: the next time sees it.
+pub(super) const MOVED: &str = "a name has come to lead to another lane meanwhile";
+
 /// Makes names that Buy with Prime has confirmed lead to their lanes: lanes that turn out to be one are merged, and a name that led to
 /// another order is taken from it. Gives the lanes that took part in a merge: their leases no longer stand.
 pub async fn tie_lanes(
@@ -25,15 +28,18 @@ pub async fn tie_lanes(
     if learned.is_empty() {
         return Ok(BTreeSet::new());
     }
-    let names: BTreeMap<OrderKey, i64> = learned.iter().map(|(key, lane, _)| (*key, *lane)).collect();
-    let found = match naming::lead(db, names.iter().map(|(key, lane)| (*key, *lane))).await? {
-        true => names.into_iter().collect(),
-        false => naming::find_lanes(db, names.into_keys().collect()).await?,
-    };
-    fail_point!("tie-named");
+    let names: BTreeMap<OrderKey, (i64, Option<&NameRow>)> =
+        learned.iter().map(|(key, lane, row)| (*key, (*lane, row.as_ref()))).collect();
+    let is_plain = names.len() == learned.len();
+    if is_plain && naming::write_order_rows(db, names.iter().map(|(key, (lane, row))| (*key, *lane, *row)).collect()).await? {
+        fail_point!("tie-named");
+        return Ok(BTreeSet::new());
+    }
+    naming::lead(db, names.iter().map(|(key, (lane, _))| (*key, *lane))).await?;
+    let found = naming::find_lanes(db, names.into_keys().collect()).await?;
     let mut moved: BTreeMap<i64, i64> = BTreeMap::new();
     let mut tied = BTreeSet::new();
-    let mut rows: Vec<(OrderKey, i64, NameRow)> = Vec::new();
+    let mut rows: BTreeMap<OrderKey, (i64, &NameRow)> = BTreeMap::new();
     for (key, lane, row) in learned {
         let mine = follow(&moved, *lane);
         let Some(theirs) = found.get(key).map(|lane| follow(&moved, *lane)) else {
@@ -57,10 +63,12 @@ pub async fn tie_lanes(
                 at = keep;
             }
         }
-        rows.extend(row.as_ref().map(|row| (*key, at, row.clone())));
+        rows.extend(row.as_ref().map(|row| (*key, (at, row))));
     }
-    let rows: Vec<_> = rows.into_iter().map(|(key, lane, row)| (key, follow(&moved, lane), row)).collect();
-    naming::write_order_rows(db, rows).await?;
+    let rows: Vec<_> = rows.into_iter().map(|(key, (lane, row))| (key, follow(&moved, lane), Some(row))).collect();
+    if !naming::write_order_rows(db, rows).await? {
+        return Err(LedgerError::Unavailable(MOVED.into()));
+    }
     fail_point!("tie-written");
     Ok(tied)
 }

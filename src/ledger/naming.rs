@@ -203,15 +203,19 @@ pub fn name_row(row: &PgRow, at: usize) -> Result<NameRow, LedgerError> {
     })
 }
 
-/// Writes rows of orders: the name keeps or gets its lane. What said something else before is recorded.
-pub async fn write_order_rows(db: &mut PgConnection, mut rows: Vec<(OrderKey<'_>, i64, NameRow)>) -> Result<(), LedgerError> {
+/// Names lead to lanes, with their rows where something is said of them; what said something else before is recorded. A name that leads
+/// to another lane is left as it is. Tells whether all were written.
+pub async fn write_order_rows(
+    db: &mut PgConnection,
+    mut rows: Vec<(OrderKey<'_>, i64, Option<&NameRow>)>,
+) -> Result<bool, LedgerError> {
     if rows.is_empty() {
-        return Ok(());
+        return Ok(true);
     }
     rows.sort_by_key(|row| row.0);
     let (targets, types, ids) = columns(rows.iter().map(|row| row.0));
-    let (bwp_ids, origins, versions) = said_columns(rows.iter().map(|row| Some(&row.2)));
-    sqlx::query(
+    let (bwp_ids, origins, versions) = said_columns(rows.iter().map(|row| row.2));
+    let written = sqlx::query(
         "WITH said AS (
              SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::smallint[], $7::bigint[],
                  $8::timestamptz[]) AS k (target, alias_type, id, lane, bwp_id, origin, version, said_at)
@@ -221,11 +225,12 @@ pub async fn write_order_rows(db: &mut PgConnection, mut rows: Vec<(OrderKey<'_>
              SELECT k.lane, 0, k.alias_type, k.id, n.bwp_id, n.origin, n.version, n.said_at, k.bwp_id, k.origin
              FROM said k CROSS JOIN LATERAL (SELECT * FROM order_name n
                  WHERE (n.target, n.alias_type, n.id) = (k.target, k.alias_type, k.id) LIMIT 1) n
-             WHERE n.origin IS NOT NULL AND n.bwp_id IS DISTINCT FROM k.bwp_id
+             WHERE n.origin IS NOT NULL AND n.bwp_id IS DISTINCT FROM k.bwp_id AND n.lane = k.lane AND k.origin IS NOT NULL
          )
          INSERT INTO order_name (target, alias_type, id, lane, bwp_id, origin, version, said_at) SELECT * FROM said
          ON CONFLICT (target, alias_type, id) DO UPDATE
-         SET bwp_id = excluded.bwp_id, origin = excluded.origin, version = excluded.version, said_at = excluded.said_at",
+         SET bwp_id = excluded.bwp_id, origin = excluded.origin, version = excluded.version, said_at = excluded.said_at
+         WHERE order_name.lane = excluded.lane AND excluded.origin IS NOT NULL",
     )
     .bind(targets)
     .bind(types)
@@ -234,10 +239,10 @@ pub async fn write_order_rows(db: &mut PgConnection, mut rows: Vec<(OrderKey<'_>
     .bind(bwp_ids)
     .bind(origins)
     .bind(versions)
-    .bind(rows.iter().map(|row| row.2.time).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.2.map(|row| row.time)).collect::<Vec<_>>())
     .execute(db)
     .await?;
-    Ok(())
+    Ok(written.rows_affected() == rows.len() as u64)
 }
 
 /// A name of a thing within its lane.

@@ -4,7 +4,7 @@ use super::codec::unpack_headers;
 use super::connect::in_time;
 use super::inbox::{Original, Place};
 use super::{Ledger, LedgerError};
-use crate::publish::{Cursor, DeadLetter, Outbox, OutboxError, Outgoing};
+use crate::publish::{Cursor, DeadLetter, Outbox, OutboxError, Outgoing, Published};
 use serde::Deserialize;
 use sqlx::Row;
 use std::time::Duration;
@@ -27,24 +27,33 @@ pub struct LedgerOutbox {
 }
 
 impl Outbox for LedgerOutbox {
-    async fn next(&self, limit: usize) -> Result<Vec<Outgoing>, OutboxError> {
-        self.ledger.next_outcomes(self.holder, limit).await.map_err(|error| OutboxError(error.to_string()))
-    }
-
-    async fn published(&self, up_to: Cursor) -> Result<(), OutboxError> {
-        self.ledger.outcomes_published(self.holder, up_to).await.map_err(|error| OutboxError(error.to_string()))
+    async fn next(&self, limit: usize, published: Option<&Published>) -> Result<Vec<Outgoing>, OutboxError> {
+        self.ledger.next_outcomes(self.holder, limit, published).await.map_err(|error| OutboxError(error.to_string()))
     }
 }
 
 impl Ledger {
-    /// The next outcomes, in the order of settling, if this replica may publish now. A transaction that may still commit holds back
-    /// all that comes after it, since numbers commit out of order.
-    async fn next_outcomes(&self, holder: Uuid, limit: usize) -> Result<Vec<Outgoing>, LedgerError> {
+    /// Notes what this replica has published, drops its letters, and gives the next outcomes, in the order of settling, if it may publish
+    /// now. Where another replica has taken over meanwhile, nothing is noted, and that one publishes the same again. A transaction that
+    /// may still commit holds back all that comes after it, since numbers commit out of order.
+    async fn next_outcomes(
+        &self,
+        holder: Uuid,
+        limit: usize,
+        published: Option<&Published>,
+    ) -> Result<Vec<Outgoing>, LedgerError> {
         in_time(async {
             let rows = sqlx::query(
-                "WITH mine AS (
-                    UPDATE cursor SET holder = $1, held_until = now() + make_interval(secs => $2)
-                    WHERE name = 'outcomes' AND (holder IS NULL OR holder = $1 OR held_until < now())
+                "WITH held AS (
+                    SELECT holder = $1 AS by_me FROM cursor
+                    WHERE name = 'outcomes' AND (holder IS NULL OR holder = $1 OR held_until < now()) FOR UPDATE
+                 ), letters AS (
+                    DELETE FROM dead_letter WHERE seq = ANY($6) AND (SELECT by_me FROM held)
+                 ), mine AS (
+                    UPDATE cursor SET holder = $1, held_until = now() + make_interval(secs => $2),
+                        xid = CASE WHEN by_me THEN coalesce($5::xid8, xid) ELSE xid END,
+                        seq = CASE WHEN by_me THEN coalesce($7, seq) ELSE seq END
+                    FROM held WHERE name = 'outcomes'
                     RETURNING xid, seq, base
                  )
                  SELECT h.xid::text, h.seq, h.record_key, h.outcome, d.topic, d.partition, d.\"offset\", d.key, d.headers, d.value
@@ -67,6 +76,9 @@ impl Ledger {
             .bind(HOLD.as_secs_f64())
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
             .bind(PAGE_BYTES)
+            .bind(published.map(|published| published.up_to.xid.to_string()))
+            .bind(published.map_or(&[][..], |published| &published.letters))
+            .bind(published.map(|published| published.up_to.seq))
             .fetch_all(&self.pool)
             .await?;
             rows.iter().map(outgoing).collect()
@@ -81,30 +93,6 @@ impl Ledger {
     pub async fn release_outbox(&self, holder: Uuid) -> Result<(), LedgerError> {
         sqlx::query("UPDATE cursor SET holder = NULL WHERE holder = $1").bind(holder).execute(&self.pool).await?;
         Ok(())
-    }
-
-    /// Notes that everything up to this place has been published, and drops the letters. Where another replica has taken over,
-    /// nothing changes, and it publishes the same again.
-    async fn outcomes_published(&self, holder: Uuid, up_to: Cursor) -> Result<(), LedgerError> {
-        in_time(async {
-            sqlx::query(
-                "WITH mine AS (
-                    SELECT xid, seq FROM cursor WHERE name = 'outcomes' AND holder = $1 FOR UPDATE
-                 ), letters AS (
-                    DELETE FROM dead_letter WHERE seq IN (
-                        SELECT h.seq FROM mine, history h JOIN dead_letter USING (seq)
-                        WHERE (h.xid, h.seq) > (mine.xid, mine.seq) AND (h.xid, h.seq) <= ($2::xid8, $3))
-                 )
-                 UPDATE cursor SET xid = $2::xid8, seq = $3 FROM mine WHERE name = 'outcomes'",
-            )
-            .bind(holder)
-            .bind(up_to.xid.to_string())
-            .bind(up_to.seq)
-            .execute(&self.pool)
-            .await?;
-            Ok(())
-        })
-        .await
     }
 }
 

@@ -20,6 +20,8 @@ pub struct OutcomeRow {
     pub outcome: String,
     /// Where the record is that goes to the dead letters, if it does.
     pub letter: Option<Letter>,
+    /// Whether the event leaves `work` with it: where it has left already, there is no outcome.
+    pub is_leaving: bool,
 }
 
 /// Where in the ledger the record of a dead letter is.
@@ -31,18 +33,23 @@ pub enum Letter {
     Quarantine(Place),
 }
 
-/// Records outcomes, in their order.
-pub async fn record_outcomes(db: &mut PgConnection, rows: &[OutcomeRow], now: DateTime<Utc>) -> Result<(), LedgerError> {
+/// Records outcomes, in their order, as their events leave. Tells of each whether it was recorded.
+pub async fn record_outcomes(db: &mut PgConnection, rows: &[OutcomeRow], now: DateTime<Utc>) -> Result<Vec<bool>, LedgerError> {
     if rows.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
-    let seqs: Vec<i64> = sqlx::query_scalar(
-        "INSERT INTO history (settled_at, lane, no, kind, status, class, code, record_key, outcome)
-         SELECT $1, k.lane, k.no, k.kind, k.status, k.class, k.code, k.record_key, k.outcome
-         FROM unnest($2::bigint[], $3::bigint[], $4::smallint[], $5::smallint[], $6::text[], $7::text[], $8::bytea[], $9::text[])
-              WITH ORDINALITY AS k (lane, no, kind, status, class, code, record_key, outcome, at)
-         ORDER BY k.at
-         RETURNING seq",
+    let recorded: Vec<(i64, Option<i64>)> = sqlx::query_as(
+        "WITH ending AS (
+             SELECT * FROM unnest($2::bigint[], $3::bigint[], $4::smallint[], $5::smallint[], $6::text[], $7::text[], $8::bytea[],
+                 $9::text[], $10::bool[])
+                 WITH ORDINALITY AS k (lane, no, kind, status, class, code, record_key, outcome, is_leaving, at)
+         ), left_now AS (
+             DELETE FROM work w USING ending k WHERE k.is_leaving AND w.lane = k.lane AND w.no = k.no RETURNING k.*
+         )
+         INSERT INTO history (settled_at, lane, no, kind, status, class, code, record_key, outcome)
+         SELECT $1, lane, no, kind, status, class, code, record_key, outcome
+         FROM (SELECT * FROM left_now UNION ALL SELECT * FROM ending WHERE NOT is_leaving) k ORDER BY at
+         RETURNING seq, no",
     )
     .bind(now)
     .bind(rows.iter().map(|row| row.lane).collect::<Vec<_>>())
@@ -53,10 +60,17 @@ pub async fn record_outcomes(db: &mut PgConnection, rows: &[OutcomeRow], now: Da
     .bind(rows.iter().map(|row| row.reason.as_ref().map(|reason| reason.code.as_str())).collect::<Vec<_>>())
     .bind(rows.iter().map(|row| row.record_key.as_deref()).collect::<Vec<_>>())
     .bind(rows.iter().map(|row| row.outcome.as_str()).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.is_leaving).collect::<Vec<_>>())
     .fetch_all(&mut *db)
     .await?;
-    let letters: Vec<(i64, &OutcomeRow)> = seqs.into_iter().zip(rows).filter(|(_, row)| row.letter.is_some()).collect();
-    write_letters(db, &letters).await
+    // They come in the order of the rows, without those that were not recorded.
+    let mut recorded = recorded.into_iter().peekable();
+    let seqs: Vec<Option<i64>> =
+        rows.iter().map(|row| recorded.next_if(|(_, no)| *no == row.no).map(|(seq, _)| seq)).collect();
+    let with_letter = seqs.iter().zip(rows).filter(|(_, row)| row.letter.is_some());
+    let letters: Vec<(i64, &OutcomeRow)> = with_letter.filter_map(|(seq, row)| Some(((*seq)?, row))).collect();
+    write_letters(db, &letters).await?;
+    Ok(seqs.iter().map(Option::is_some).collect())
 }
 
 /// Keeps the originals of outcomes with a letter until they are published, with the outcomes' numbers.

@@ -190,10 +190,9 @@ pub async fn write_lanes(
     if writes.is_empty() {
         return Ok(Default::default());
     }
+    forget_things(db, writes).await?;
     write_heads(db, writes).await?;
     fail_point!("write-heads");
-    write_things(db, writes).await?;
-    fail_point!("write-things");
     write_names(db, writes).await?;
     fail_point!("write-names");
     write_parked(db, writes).await?;
@@ -205,6 +204,7 @@ pub async fn write_lanes(
     Ok((finals, tied))
 }
 
+/// Lanes' own rows, and what is known of their things.
 async fn write_heads(db: &mut PgConnection, writes: &[Written]) -> Result<(), LedgerError> {
     let flights: Vec<String> = writes.iter().map(|written| array(&written.flight)).collect();
     let (leases, enough): (Vec<Option<f64>>, Vec<Option<f64>>) = writes
@@ -223,8 +223,14 @@ async fn write_heads(db: &mut PgConnection, writes: &[Written]) -> Result<(), Le
             Release::Lease(_) | Release::Hold { .. } | Release::Never => None,
         })
         .collect();
+    let things = || writes.iter().flat_map(|written| written.things.iter().map(|thing| (written.id, thing)));
     sqlx::query(
-        "UPDATE lane l SET
+        "WITH things AS (
+            INSERT INTO entity (lane, subject, doc)
+            SELECT k.lane, k.subject, k.doc::json FROM unnest($9::bigint[], $10::text[], $11::text[]) AS k (lane, subject, doc)
+            ON CONFLICT (lane, subject) DO UPDATE SET doc = excluded.doc, changed_at = excluded.changed_at
+         )
+         UPDATE lane l SET
             is_leased = k.lease IS NOT NULL,
             lease_no = l.lease_no + (k.lease IS NOT NULL)::int,
             used_on = current_date,
@@ -253,6 +259,9 @@ async fn write_heads(db: &mut PgConnection, writes: &[Written]) -> Result<(), Le
     .bind(flights)
     .bind(writes.iter().map(|written| written.is_settled).collect::<Vec<_>>())
     .bind(enough)
+    .bind(things().map(|(lane, _)| lane).collect::<Vec<_>>())
+    .bind(things().map(|(_, thing)| thing.subject.as_str()).collect::<Vec<_>>())
+    .bind(things().map(|(_, thing)| thing.doc.as_str()).collect::<Vec<_>>())
     .execute(db)
     .await?;
     Ok(())
@@ -264,31 +273,17 @@ fn array(numbers: &[EventNo]) -> String {
     format!("{{{}}}", list.join(","))
 }
 
-async fn write_things(db: &mut PgConnection, writes: &[Written]) -> Result<(), LedgerError> {
+async fn forget_things(db: &mut PgConnection, writes: &[Written]) -> Result<(), LedgerError> {
     let gone: Vec<(i64, &String)> =
         writes.iter().flat_map(|written| written.gone_things.iter().map(|subject| (written.id, subject))).collect();
-    if !gone.is_empty() {
-        sqlx::query("DELETE FROM entity WHERE (lane, subject) IN (SELECT * FROM unnest($1::bigint[], $2::text[]))")
-            .bind(gone.iter().map(|row| row.0).collect::<Vec<_>>())
-            .bind(gone.iter().map(|row| row.1.clone()).collect::<Vec<_>>())
-            .execute(&mut *db)
-            .await?;
-    }
-    let things: Vec<(i64, &ThingRow)> =
-        writes.iter().flat_map(|written| written.things.iter().map(|thing| (written.id, thing))).collect();
-    if things.is_empty() {
+    if gone.is_empty() {
         return Ok(());
     }
-    sqlx::query(
-        "INSERT INTO entity (lane, subject, doc)
-         SELECT k.lane, k.subject, k.doc::json FROM unnest($1::bigint[], $2::text[], $3::text[]) AS k (lane, subject, doc)
-         ON CONFLICT (lane, subject) DO UPDATE SET doc = excluded.doc, changed_at = excluded.changed_at",
-    )
-    .bind(things.iter().map(|row| row.0).collect::<Vec<_>>())
-    .bind(things.iter().map(|row| row.1.subject.as_str()).collect::<Vec<_>>())
-    .bind(things.iter().map(|row| row.1.doc.as_str()).collect::<Vec<_>>())
-    .execute(db)
-    .await?;
+    sqlx::query("DELETE FROM entity WHERE (lane, subject) IN (SELECT * FROM unnest($1::bigint[], $2::text[]))")
+        .bind(gone.iter().map(|row| row.0).collect::<Vec<_>>())
+        .bind(gone.iter().map(|row| row.1.as_str()).collect::<Vec<_>>())
+        .execute(db)
+        .await?;
     Ok(())
 }
 

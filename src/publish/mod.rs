@@ -1,7 +1,7 @@
 //! From the ledger to Kafka: outcomes, and the dead letters among them, in their order and at least once.
 //!
-//! A page is taken from the outbox, given to an idempotent producer, and marked once the broker has confirmed all of it. Where that
-//! fails, the page is taken anew (which also renews the claim on the outbox), and what is confirmed of it already is not sent again:
+//! A page is taken from the outbox, given to an idempotent producer, and marked once the broker has confirmed all of it, as the next
+//! one is taken. Where that fails, the page is taken anew (which also renews the claim on the outbox), and what is confirmed of it already is not sent again:
 //! a missing dead-letter topic does not repeat outcomes for ever. A record is never sent out of its turn to make up for one that
 //! failed: everything from the first failure on is sent again.
 //!
@@ -11,7 +11,7 @@ mod letter;
 mod outbox;
 mod post;
 
-pub use outbox::{Cursor, DeadLetter, Outbox, OutboxError, Outgoing};
+pub use outbox::{Cursor, DeadLetter, Outbox, OutboxError, Outgoing, Published};
 
 use crate::backoff;
 use crate::kafka::{KafkaConfigError, KafkaSettings};
@@ -28,6 +28,8 @@ use tokio_util::sync::CancellationToken;
 const PAGE: usize = 500;
 /// How often the outbox is looked into although nobody said that it holds something; jittered by half.
 const POLL_MS: u64 = 500;
+/// What is settled soon after a page goes with the next one.
+const GATHER: Duration = Duration::from_millis(25);
 /// How long the end may take to publish what was settled last.
 const FAREWELL: Duration = Duration::from_secs(3);
 /// Longer than one page can take, with its dead letters: a claim on the outbox should last as long.
@@ -55,7 +57,7 @@ pub async fn run(
     tick: impl Fn() + Send + Sync,
     stop: CancellationToken,
 ) -> Result<(), KafkaConfigError> {
-    let mut publisher = Publisher { post: Post::new(&settings.kafka)?, settings, outbox, tick, sent: Sent::default() };
+    let mut publisher = Publisher { post: Post::new(&settings.kafka)?, settings, outbox, tick, sent: Sent::default(), published: None };
     if stop.run_until_cancelled(publisher.work(&wake)).await.is_none() {
         drop(tokio::time::timeout(FAREWELL, publisher.rest()).await);
         fail_point!("drain-published");
@@ -85,6 +87,8 @@ struct Publisher<O, T> {
     outbox: O,
     tick: T,
     sent: Sent,
+    /// What is to be marked.
+    published: Option<Published>,
 }
 
 impl<O: Outbox, T: Fn() + Send + Sync> Publisher<O, T> {
@@ -108,8 +112,10 @@ impl<O: Outbox, T: Fn() + Send + Sync> Publisher<O, T> {
                         tracing::info!("publishing goes on");
                         backoff::reset(&mut pauses);
                     }
-                    if published == 0 {
-                        drop(tokio::time::timeout(poll_pause(), wake.notified()).await);
+                    match published {
+                        0 => drop(tokio::time::timeout(poll_pause(), wake.notified()).await),
+                        PAGE.. => {}
+                        _ => tokio::time::sleep(GATHER).await,
                     }
                 }
             }
@@ -120,8 +126,16 @@ impl<O: Outbox, T: Fn() + Send + Sync> Publisher<O, T> {
     async fn page(&mut self) -> Result<usize, PageError> {
         (self.tick)();
         fail_point!("publish-asks");
-        let page = self.outbox.next(PAGE).await.map_err(|error| PageError::Outbox(error.to_string()))?;
-        let Some(last) = page.last().map(|outgoing| outgoing.cursor) else { return Ok(0) };
+        let is_marking = self.published.is_some();
+        if is_marking {
+            fail_point!("cursor-moves");
+        }
+        let page = self.outbox.next(PAGE, self.published.as_ref()).await.map_err(|error| PageError::Outbox(error.to_string()))?;
+        self.published = None;
+        if is_marking {
+            fail_point!("cursor-moved");
+        }
+        let Some(last) = page.last() else { return Ok(0) };
         fail_point!("publish-begins");
         let outcomes: Vec<Letter<'_>> = page.iter().map(Letter::outcome).collect();
         let dead_letters: Vec<Letter<'_>> = page.iter().filter_map(Letter::dead).collect();
@@ -131,9 +145,8 @@ impl<O: Outbox, T: Fn() + Send + Sync> Publisher<O, T> {
         route(&settings.outcomes, false).deliver(&outcomes, &mut sent.outcomes).await?;
         fail_point!("publish-outcomes-sent");
         route(&settings.dead_letters, true).deliver(&dead_letters, &mut sent.dead_letters).await?;
-        fail_point!("cursor-moves");
-        self.outbox.published(last).await.map_err(|error| PageError::Outbox(error.to_string()))?;
-        fail_point!("cursor-moved");
+        let letters = page.iter().filter(|outgoing| outgoing.dead.is_some()).map(|outgoing| outgoing.cursor.seq);
+        self.published = Some(Published { up_to: last.cursor, letters: letters.collect() });
         self.sent = Sent::default();
         Ok(page.len())
     }

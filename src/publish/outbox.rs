@@ -42,14 +42,20 @@ pub struct DeadLetter {
     pub outcome_id: String,
 }
 
+/// What is with the broker, and need not be given again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// All up to this place.
+    pub up_to: Cursor,
+    /// Those of a page with a dead letter.
+    pub letters: Vec<i64>,
+}
+
 /// Where outcomes wait to be published. One replica at a time is given any.
 pub trait Outbox: Send + Sync {
-    /// The next outcomes in the order of their cursors: at most `limit`, and not more than some MiB. The same ones again until they
-    /// are marked. None where another replica is at it.
-    fn next(&self, limit: usize) -> impl Future<Output = Result<Vec<Outgoing>, OutboxError>> + Send;
-
-    /// All up to this place is with the broker.
-    fn published(&self, up_to: Cursor) -> impl Future<Output = Result<(), OutboxError>> + Send;
+    /// Marks what has been published, and gives the next outcomes in the order of their cursors: at most `limit`, and not more than
+    /// some MiB. The same ones again until they are marked. None where another replica is at it.
+    fn next(&self, limit: usize, published: Option<&Published>) -> impl Future<Output = Result<Vec<Outgoing>, OutboxError>> + Send;
 }
 
 /// The outbox cannot be read or marked now.

@@ -2,7 +2,7 @@
 
 use crate::support::{Cluster, until};
 use bwp_sync::ledger::{Original, Place};
-use bwp_sync::publish::{Cursor, DeadLetter, Outbox, OutboxError, Outgoing, PublishSettings, run};
+use bwp_sync::publish::{Cursor, DeadLetter, Outbox, OutboxError, Outgoing, PublishSettings, Published, run};
 use rdkafka::Message;
 use rdkafka::message::{Headers, OwnedMessage};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
@@ -36,14 +36,11 @@ impl InMemory {
 }
 
 impl Outbox for InMemory {
-    async fn next(&self, limit: usize) -> Result<Vec<Outgoing>, OutboxError> {
+    async fn next(&self, limit: usize, published: Option<&Published>) -> Result<Vec<Outgoing>, OutboxError> {
         self.1.fetch_add(1, Ordering::SeqCst);
-        Ok(self.0.lock().unwrap().iter().take(limit).cloned().collect())
-    }
-
-    async fn published(&self, up_to: Cursor) -> Result<(), OutboxError> {
-        self.0.lock().unwrap().retain(|outgoing| outgoing.cursor > up_to);
-        Ok(())
+        let mut waiting = self.0.lock().unwrap();
+        waiting.retain(|outgoing| published.is_none_or(|published| outgoing.cursor > published.up_to));
+        Ok(waiting.iter().take(limit).cloned().collect())
     }
 }
 
