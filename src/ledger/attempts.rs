@@ -1,6 +1,7 @@
 //! Every call, kept to explain an order: written with what came of it, in the same transaction.
 
 use super::LedgerError;
+use super::save::{ADD_TO_TOTALS, Tally};
 use chrono::{DateTime, Utc};
 use serde::ser::Error;
 use serde::{Serialize, Serializer};
@@ -42,26 +43,26 @@ fn as_json<S: Serializer>(text: &Option<String>, serializer: S) -> Result<S::Ok,
     value.serialize(serializer)
 }
 
-/// Writes the calls of lanes.
+/// Writes the calls of lanes, and adds to the totals, whose locks are the last ones of a transaction.
 pub(super) async fn write_attempts<'a>(
     db: &mut PgConnection,
     attempts: impl Iterator<Item = (i64, &'a AttemptRow)>,
+    tally: Tally,
 ) -> Result<(), LedgerError> {
     let rows: Vec<(i64, &AttemptRow)> = attempts.collect();
-    if rows.is_empty() {
-        return Ok(());
-    }
     let events = |row: &AttemptRow| {
         let numbers: Vec<String> = row.events.iter().map(ToString::to_string).collect();
         format!("{{{}}}", numbers.join(","))
     };
-    sqlx::query(
-        "INSERT INTO attempt (lane, at, operation, events, request, verdict, http, code, message, request_id, took_ms)
-         SELECT k.lane, k.at, k.operation, k.events::bigint[], k.request, k.verdict, k.http, k.code, k.message, k.request_id, k.took
-         FROM unnest($1::bigint[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::text[], $7::smallint[], $8::text[],
-                     $9::text[], $10::text[], $11::int[])
-              AS k (lane, at, operation, events, request, verdict, http, code, message, request_id, took)",
-    )
+    tally.bind(sqlx::query(ADD_TO_TOTALS!(
+        "WITH calls AS (
+             INSERT INTO attempt (lane, at, operation, events, request, verdict, http, code, message, request_id, took_ms)
+             SELECT k.lane, k.at, k.operation, k.events::bigint[], k.request, k.verdict, k.http, k.code, k.message, k.request_id, k.took
+             FROM unnest($5::bigint[], $6::timestamptz[], $7::text[], $8::text[], $9::text[], $10::text[], $11::smallint[], $12::text[],
+                         $13::text[], $14::text[], $15::int[])
+                  AS k (lane, at, operation, events, request, verdict, http, code, message, request_id, took)
+         ) "
+    )))
     .bind(rows.iter().map(|row| row.0).collect::<Vec<_>>())
     .bind(rows.iter().map(|row| row.1.at).collect::<Vec<_>>())
     .bind(rows.iter().map(|row| row.1.operation.as_str()).collect::<Vec<_>>())

@@ -2,6 +2,7 @@
 
 use super::connect::in_time;
 use super::finals::FinalRow;
+use super::kept::Step;
 use super::load::{Before, Head, load};
 use super::parking::{MOST_TOUCHES, Parked, park};
 use super::save::Tally;
@@ -133,13 +134,14 @@ impl Ledger {
     ) -> Result<Claims, Failed> {
         let began = Instant::now();
         fail_point!("claim-begins");
-        let mut connection = self.connection("claim").await?;
+        let mut connection = self.connection(Step::Claim).await?;
         fail_point!("claim-connected");
         let mut transaction = connection.begin().await?;
         fail_point!("claim-begun");
         let Some(heads) = due_heads(&mut transaction, request).await? else {
             fail_point!("claim-empty");
             transaction.rollback().await?;
+            connection.keep();
             return Ok(Claims::default());
         };
         fail_point!("claim-selected");
@@ -155,6 +157,7 @@ impl Ledger {
         fail_point!("claim-written");
         transaction.commit().await?;
         fail_point!("claim-committed");
+        connection.keep();
         Ok(claims)
     }
 }

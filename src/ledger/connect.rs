@@ -1,11 +1,11 @@
 //! The pool, and the schema that it must find.
 
+use super::kept::{InUse, Shelf, Step};
 use crate::ops::metrics;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
-use sqlx::{Connection, Postgres};
+use sqlx::Connection;
 use std::str::FromStr;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
@@ -37,6 +37,7 @@ const SERVING: [(&str, &str); 1] = [("plan_cache_mode", "force_generic_plan")];
 #[derive(Debug, Clone)]
 pub struct Ledger {
     pub(super) pool: PgPool,
+    pub(super) shelf: Shelf,
 }
 
 /// Versions of migrations.
@@ -141,14 +142,14 @@ impl Ledger {
             .acquire_timeout(Duration::from_secs(5))
             .idle_timeout(Duration::from_secs(300))
             .connect_lazy_with(options);
-        Ok(Ledger { pool })
+        Ok(Ledger { shelf: Shelf::new(pool.clone()), pool })
     }
 
     /// A connection for a step of the hot path, and for how long it was waited for.
-    pub(super) async fn connection(&self, step: &str) -> Result<PoolConnection<Postgres>, sqlx::Error> {
+    pub(super) async fn connection(&self, step: Step) -> Result<InUse<'_>, sqlx::Error> {
         let began = Instant::now();
-        let connection = self.pool.acquire().await;
-        metrics::CONNECTION_WAIT.observe(&[step], began.elapsed());
+        let connection = self.shelf.connection(step).await;
+        metrics::CONNECTION_WAIT.observe(&[step.label()], began.elapsed());
         connection
     }
 
@@ -191,12 +192,13 @@ impl Ledger {
 
     /// Connections of the pool that are busy, and that are idle.
     pub fn connections(&self) -> (usize, usize) {
-        let idle = self.pool.num_idle();
+        let idle = self.pool.num_idle() + self.shelf.len();
         ((self.pool.size() as usize).saturating_sub(idle), idle)
     }
 
     /// Gives all connections back.
     pub async fn close(&self) {
+        self.shelf.clear();
         self.pool.close().await;
     }
 }

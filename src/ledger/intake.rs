@@ -8,6 +8,7 @@ use super::connect::in_time;
 use super::finals::FinalRow;
 use super::handover::{HandOver, Locked};
 use super::inbox::{Content, Incoming, Report};
+use super::kept::Step;
 use super::naming::{Lanes, OrderKey};
 use super::retention::touch;
 use super::retry::{Anew, revive};
@@ -69,7 +70,7 @@ impl Ledger {
         for _ in 0..RESTARTS {
             let began = Instant::now();
             fail_point!("intake-begins");
-            let mut connection = self.connection("intake").await?;
+            let mut connection = self.connection(Step::Intake).await?;
             fail_point!("intake-connected");
             let mut transaction = connection.begin().await?;
             fail_point!("intake-begun");
@@ -78,6 +79,7 @@ impl Ledger {
                 fail_point!("intake-written");
                 transaction.commit().await?;
                 fail_point!("intake-committed");
+                connection.keep();
                 return Ok(taken);
             }
             transaction.rollback().await?;

@@ -15,6 +15,7 @@
 //! | `settle`, `write` | what came of a lane's turn is written back, if the lease still stands |
 //! | `finals`, `save` | events end: outcomes, dead letters, running totals |
 //! | `outbox`, `home` | outcomes wait for the publisher; a ledger that was restored |
+//! | `connect`, `kept` | the pool and the schema; connections that the busiest steps keep |
 //! | `standing`, `pause`, `replicas` | what the replicas have to agree on; what operators stopped; which of them live |
 //! | `totals`, `oldest`, `audit` | the accounting identity; the age of the backlog; facts for the audit |
 //! | `retention` | what is dropped when |
@@ -42,6 +43,7 @@ pub mod handover;
 mod home;
 pub mod inbox;
 pub mod intake;
+mod kept;
 mod load;
 mod merge;
 mod naming;

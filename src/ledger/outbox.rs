@@ -3,6 +3,7 @@
 use super::codec::unpack_headers;
 use super::connect::in_time;
 use super::inbox::{Original, Place};
+use super::kept::Step;
 use super::{Ledger, LedgerError};
 use crate::publish::{Cursor, DeadLetter, Outbox, OutboxError, Outgoing, Published};
 use serde::Deserialize;
@@ -43,6 +44,7 @@ impl Ledger {
         published: Option<&Published>,
     ) -> Result<Vec<Outgoing>, LedgerError> {
         in_time(async {
+            let mut connection = self.shelf.connection(Step::Publish).await?;
             let rows = sqlx::query(
                 "WITH held AS (
                     SELECT holder = $1 AS by_me FROM cursor
@@ -79,8 +81,9 @@ impl Ledger {
             .bind(published.map(|published| published.up_to.xid.to_string()))
             .bind(published.map_or(&[][..], |published| &published.letters))
             .bind(published.map(|published| published.up_to.seq))
-            .fetch_all(&self.pool)
+            .fetch_all(&mut *connection)
             .await?;
+            connection.keep();
             rows.iter().map(outgoing).collect()
         })
         .await

@@ -5,8 +5,23 @@ use super::codec::status_code;
 use super::inbox::Place;
 use crate::plan::outcome::{Reason, Status};
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
+use sqlx::postgres::PgArguments;
+use sqlx::query::Query;
+use sqlx::{PgConnection, Postgres};
 use std::collections::BTreeMap;
+
+/// The statement that adds to the totals, after whatever goes with it; its columns are `$1` to `$4`.
+macro_rules! ADD_TO_TOTALS {
+    ($with:literal) => {
+        concat!(
+            $with,
+            "INSERT INTO tally (what, kind, slot, total)
+             SELECT k.what, k.kind, $3, k.total FROM unnest($1::text[], $2::text[], $4::bigint[]) AS k (what, kind, total)
+             ON CONFLICT (what, kind, slot) DO UPDATE SET total = tally.total + excluded.total"
+        )
+    };
+}
+pub(super) use ADD_TO_TOTALS;
 
 /// An outcome to be recorded and published.
 #[derive(Debug, Clone)]
@@ -119,23 +134,20 @@ impl Tally {
         }
     }
 
-    /// Adds to the totals, in key order and as the last locks of a transaction. Slots keep replicas from waiting for one row.
+    /// Adds to the totals, in key order and as the last locks of a transaction.
     pub async fn write(self, db: &mut PgConnection) -> Result<(), LedgerError> {
-        if self.0.is_empty() {
-            return Ok(());
+        if !self.0.is_empty() {
+            self.bind(sqlx::query(ADD_TO_TOTALS!(""))).execute(db).await?;
         }
-        let slot = fastrand::i16(0..16);
-        sqlx::query(
-            "INSERT INTO tally (what, kind, slot, total)
-             SELECT k.what, k.kind, $3, k.total FROM unnest($1::text[], $2::text[], $4::bigint[]) AS k (what, kind, total)
-             ON CONFLICT (what, kind, slot) DO UPDATE SET total = tally.total + excluded.total",
-        )
-        .bind(self.0.keys().map(|(what, _)| *what).collect::<Vec<_>>())
-        .bind(self.0.keys().map(|(_, kind)| *kind).collect::<Vec<_>>())
-        .bind(slot)
-        .bind(self.0.values().copied().collect::<Vec<_>>())
-        .execute(db)
-        .await?;
         Ok(())
+    }
+
+    /// Binds the columns of [`ADD_TO_TOTALS`]. Slots keep replicas from waiting for one row.
+    pub(super) fn bind(self, query: Query<'_, Postgres, PgArguments>) -> Query<'_, Postgres, PgArguments> {
+        query
+            .bind(self.0.keys().map(|(what, _)| *what).collect::<Vec<_>>())
+            .bind(self.0.keys().map(|(_, kind)| *kind).collect::<Vec<_>>())
+            .bind(fastrand::i16(0..16))
+            .bind(self.0.values().copied().collect::<Vec<_>>())
     }
 }

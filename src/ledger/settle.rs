@@ -4,6 +4,7 @@ use super::attempts::{AttemptRow, write_attempts};
 use super::claim::Claimed;
 use super::connect::in_time;
 use super::finals::FinalRow;
+use super::kept::Step;
 use super::load::Head;
 use super::save::Tally;
 use super::write::{Written, write_lanes};
@@ -106,7 +107,7 @@ impl Ledger {
         in_time(async {
             let began = Instant::now();
             fail_point!("settle-begins");
-            let mut connection = self.connection("settle").await?;
+            let mut connection = self.connection(Step::Settle).await?;
             fail_point!("settle-connected");
             let mut transaction = connection.begin().await?;
             fail_point!("settle-begun");
@@ -127,11 +128,11 @@ impl Ledger {
             let mut tally = Tally::default();
             let (finals, tied) = write_lanes(&mut transaction, &writes, targets, standing.now, &mut tally).await?;
             report.finals = finals;
-            write_attempts(&mut transaction, settlements.iter().map(|one| (one.claimed.id, &one.attempt))).await?;
-            tally.write(&mut transaction).await?;
+            write_attempts(&mut transaction, settlements.iter().map(|one| (one.claimed.id, &one.attempt)), tally).await?;
             fail_point!("settle-written");
             transaction.commit().await?;
             fail_point!("settle-committed");
+            connection.keep();
             onward.retain(|id, _| !tied.contains(id));
             let written: BTreeMap<i64, &Written> = writes.iter().map(|written| (written.id, written)).collect();
             for Settlement { claimed, turn, .. } in settlements {
