@@ -3,9 +3,9 @@
 use super::kept::{InUse, Shelf, Step};
 use crate::ops::metrics;
 use secrecy::{ExposeSecret, SecretString};
+use sqlx::Connection;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
-use sqlx::Connection;
 use std::str::FromStr;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};

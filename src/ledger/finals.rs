@@ -71,7 +71,8 @@ pub(super) async fn write_finals(
     // An event that has moved to another lane meanwhile ends there.
     let there = bury_work(db, &dead).await?;
     fail_point!("finals-ended");
-    let is_here = |(lane, ended): &(i64, &Ended)| ended.settled.status != Status::Dead || there.contains(&(*lane, ended.settled.no));
+    let is_here =
+        |(lane, ended): &(i64, &Ended)| ended.settled.status != Status::Dead || there.contains(&(*lane, ended.settled.no));
     let ending: Vec<(i64, &Ended)> = all().filter(is_here).collect();
     let outcomes: Vec<OutcomeRow> = ending.iter().map(|(lane, ended)| outcome_row(*lane, ended, now)).collect();
     let recorded = record_outcomes(db, &outcomes, now).await?;

@@ -81,13 +81,7 @@ pub async fn load(db: &mut PgConnection, heads: &[Head], targets: &Targets) -> R
         })
         .collect();
     let types: BTreeMap<i64, &AliasTypes> = heads.iter().filter_map(|head| Some((head.id, targets.get(&head.target)?))).collect();
-    let rows = sqlx::query(LOAD)
-        .bind(ids)
-        .bind(MOST_QUEUED)
-        .bind(MOST_HELD_UP)
-        .bind(MOST_GHOSTS)
-        .fetch_all(db)
-        .await?;
+    let rows = sqlx::query(LOAD).bind(ids).bind(MOST_QUEUED).bind(MOST_HELD_UP).bind(MOST_GHOSTS).fetch_all(db).await?;
     for row in &rows {
         let id: i64 = row.try_get("lane")?;
         take_in(&mut lanes, id, |lane, before| match row.try_get("part")? {

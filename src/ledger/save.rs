@@ -80,8 +80,7 @@ pub async fn record_outcomes(db: &mut PgConnection, rows: &[OutcomeRow], now: Da
     .await?;
     // They come in the order of the rows, without those that were not recorded.
     let mut recorded = recorded.into_iter().peekable();
-    let seqs: Vec<Option<i64>> =
-        rows.iter().map(|row| recorded.next_if(|(_, no)| *no == row.no).map(|(seq, _)| seq)).collect();
+    let seqs: Vec<Option<i64>> = rows.iter().map(|row| recorded.next_if(|(_, no)| *no == row.no).map(|(seq, _)| seq)).collect();
     let with_letter = seqs.iter().zip(rows).filter(|(_, row)| row.letter.is_some());
     let letters: Vec<(i64, &OutcomeRow)> = with_letter.filter_map(|(seq, row)| Some(((*seq)?, row))).collect();
     write_letters(db, &letters).await?;

@@ -57,7 +57,8 @@ pub async fn run(
     tick: impl Fn() + Send + Sync,
     stop: CancellationToken,
 ) -> Result<(), KafkaConfigError> {
-    let mut publisher = Publisher { post: Post::new(&settings.kafka)?, settings, outbox, tick, sent: Sent::default(), published: None };
+    let mut publisher =
+        Publisher { post: Post::new(&settings.kafka)?, settings, outbox, tick, sent: Sent::default(), published: None };
     if stop.run_until_cancelled(publisher.work(&wake)).await.is_none() {
         drop(tokio::time::timeout(FAREWELL, publisher.rest()).await);
         fail_point!("drain-published");

@@ -55,7 +55,11 @@ pub struct Published {
 pub trait Outbox: Send + Sync {
     /// Marks what has been published, and gives the next outcomes in the order of their cursors: at most `limit`, and not more than
     /// some MiB. The same ones again until they are marked. None where another replica is at it.
-    fn next(&self, limit: usize, published: Option<&Published>) -> impl Future<Output = Result<Vec<Outgoing>, OutboxError>> + Send;
+    fn next(
+        &self,
+        limit: usize,
+        published: Option<&Published>,
+    ) -> impl Future<Output = Result<Vec<Outgoing>, OutboxError>> + Send;
 }
 
 /// The outbox cannot be read or marked now.
