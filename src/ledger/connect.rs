@@ -198,8 +198,9 @@ impl Ledger {
 
     /// Gives all connections back.
     pub async fn close(&self) {
+        let closing = self.pool.close();
         self.shelf.clear();
-        self.pool.close().await;
+        closing.await;
     }
 }
 

@@ -2,12 +2,13 @@
 //! it back, which costs as much as two statements. Kept ones have their plans at hand, too.
 
 use sqlx::pool::PoolConnection;
-use sqlx::{PgConnection, PgPool, Postgres};
+use sqlx::{Executor, PgConnection, PgPool, Postgres};
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// For how long a connection is kept: then the pool sees whether it has become too old.
+/// For how long a connection is kept: then its plans are forgotten, which tables may have outgrown, and the pool sees whether it has
+/// become too old.
 const KEPT_FOR: Duration = Duration::from_secs(60);
 
 /// A smaller pool has none to spare.
@@ -52,6 +53,7 @@ pub(super) struct Shelf {
 /// A connection in use. Dropped, it goes back to the pool, which ends what was going on in it.
 pub(super) struct InUse<'a> {
     kept: Kept,
+    pool: &'a PgPool,
     place: Option<&'a Mutex<Option<Kept>>>,
 }
 
@@ -63,34 +65,40 @@ impl Shelf {
     pub(super) async fn connection(&self, step: Step) -> Result<InUse<'_>, sqlx::Error> {
         let has_room = self.pool.options().get_max_connections() >= LEAST_POOL;
         let place = self.places.get(step as usize).filter(|_| has_room);
-        let kept = place.and_then(take).filter(|kept| kept.since.elapsed() < KEPT_FOR);
-        let kept = match kept {
-            Some(kept) => kept,
-            None => Kept { connection: self.pool.acquire().await?, since: Instant::now() },
+        let kept = match place.and_then(|place| lock(place).take()) {
+            Some(kept) if kept.since.elapsed() < KEPT_FOR => kept,
+            kept => {
+                if let Some(mut kept) = kept {
+                    kept.connection.execute("DISCARD PLANS").await?;
+                }
+                Kept { connection: self.pool.acquire().await?, since: Instant::now() }
+            }
         };
-        Ok(InUse { kept, place })
+        Ok(InUse { kept, pool: &self.pool, place })
     }
 
     /// How many connections lie here: the pool takes them for busy.
     pub(super) fn len(&self) -> usize {
-        self.places.iter().filter(|place| place.lock().unwrap_or_else(PoisonError::into_inner).is_some()).count()
+        self.places.iter().filter(|place| lock(place).is_some()).count()
     }
 
-    /// Gives all to the pool.
+    /// Gives all to the pool, for good where it is closed.
     pub(super) fn clear(&self) {
-        self.places.iter().for_each(|place| drop(take(place)));
+        self.places.iter().for_each(|place| drop(lock(place).take()));
     }
 }
 
-fn take(place: &Mutex<Option<Kept>>) -> Option<Kept> {
-    place.lock().unwrap_or_else(PoisonError::into_inner).take()
+fn lock(place: &Mutex<Option<Kept>>) -> MutexGuard<'_, Option<Kept>> {
+    place.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl InUse<'_> {
     /// Keeps the connection for the next such step: its transaction has ended well.
     pub(super) fn keep(self) {
-        if let Some(place) = self.place {
-            *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.kept);
+        let Some(mut place) = self.place.map(lock) else { return };
+        // Asked while the place is locked: whoever closes the pool clears the shelf after it.
+        if !self.pool.is_closed() {
+            *place = Some(self.kept);
         }
     }
 }

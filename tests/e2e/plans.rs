@@ -13,7 +13,7 @@ use bwp_sync::ledger::aliases::{Importing, Wanted};
 use bwp_sync::ledger::retention::{Keep, Retention};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Executor};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -22,6 +22,10 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 /// Indexes that may be read from end to end: what they hold is no more than a fleet has in flight.
 const FEW: [&str; 2] = ["lane_leased", "lane_parked"];
+
+/// Seems as good as any to look dead events up by while there is none. It is read through until the daemon forgets its plans, which is a
+/// minute at the most, in which not many die.
+const PASSING: &str = "work_died";
 
 /// The tables that are large in a large shop.
 const LARGE: [&str; 8] = ["lane", "order_name", "name", "work", "entity", "seen", "alias_change", "waking"];
@@ -83,6 +87,7 @@ impl<S: tracing::Subscriber> Layer<S> for Notices {
 /// One statement, and what is wrong with its plan.
 struct Seen {
     text: String,
+    indexes: BTreeSet<String>,
     wrong: Vec<String>,
 }
 
@@ -91,7 +96,7 @@ impl Seen {
         let (_, json) = notice.split_once("plan:\n").unwrap();
         let report: Value = serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {notice}"));
         let text = report["Query Text"].as_str().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
-        let mut seen = Seen { text, wrong: Vec::new() };
+        let mut seen = Seen { text, indexes: BTreeSet::new(), wrong: Vec::new() };
         let (mut rows, plan) = (0.0, &report["Plan"]);
         seen.look(plan, &mut rows);
         let number = |member: &str| plan[member].as_f64().unwrap_or_default();
@@ -109,6 +114,7 @@ impl Seen {
         *rows = rows.max(number("Actual Rows") * loops);
         let is_large = node["Relation Name"].as_str().is_some_and(|relation| LARGE.contains(&relation));
         let by_index = ["Index Scan", "Index Only Scan", "Bitmap Index Scan"].contains(&kind);
+        self.indexes.extend(node["Index Name"].as_str().map(str::to_owned));
         let is_few = node["Index Name"].as_str().is_some_and(|index| FEW.contains(&index));
         if is_large && kind == "Seq Scan" || by_index && !is_few && node.get("Index Cond").is_none() {
             self.wrong.push(format!("{kind} of {} {}", node["Relation Name"], node["Index Name"]));
@@ -124,6 +130,24 @@ impl Seen {
 async fn set(shop: &Shop, setting: &str) {
     let statement = format!("ALTER DATABASE {} SET {setting}", shop.database.name);
     shop.database.pool().await.execute(AssertSqlSafe(statement)).await.unwrap();
+}
+
+/// A shop that has stopped, and whose server tells of each plan from now on.
+async fn explained() -> Shop {
+    let mut shop = Shop::open(Options::default(), &[]).await;
+    shop.stop().await;
+    for setting in [
+        "session_preload_libraries = 'auto_explain'",
+        "auto_explain.log_min_duration = 0",
+        "auto_explain.log_level = notice",
+        "auto_explain.log_analyze = on",
+        "auto_explain.log_buffers = on",
+        "auto_explain.log_timing = off",
+        "auto_explain.log_format = json",
+    ] {
+        set(&shop, setting).await;
+    }
+    shop
 }
 
 fn a_return(id: &str, order: usize, line: &str) -> Event {
@@ -143,8 +167,8 @@ fn imported(order: usize, kind: AliasKind, alias: (&str, &str), bwp_id: &str) ->
     AliasRow { kind, alias, bwp_id: Some(bwp_id.to_owned()), version: None, order }
 }
 
-/// Every way in which names come and events wait and wake.
-async fn play(shop: &Shop, round: usize) {
+/// Names come, and events wait for them and wake.
+async fn play_events(shop: &Shop, round: usize, others: usize) {
     let at = |n: usize| WAITING + 1_000 * round + n;
     // Names that nobody knows: looked up, read, parked. Then they come, with the name of an order that nobody has heard of.
     let late: Vec<Event> = (1..9).map(|n| a_return(&format!("p-{}", at(n)), at(n), "NEW")).collect();
@@ -158,16 +182,21 @@ async fn play(shop: &Shop, round: usize) {
             if backlog.waiting as usize == count { Ok(()) } else { Err(format!("{backlog:?}")) }
         })
     };
-    waiting(WAITING + 8).await;
+    waiting(others + 8).await;
     let rows: Vec<Event> = (1..9).map(|n| a_row(&format!("a-{}", at(n)), &at(n).to_string(), "NEW")).collect();
     shop.take(&rows).await;
-    waiting(WAITING).await;
+    waiting(others).await;
     let tie = json!({"kind": "ORDER", "alias": {"type": "SECOND", "id": at(9).to_string()}, "bwpId": format!("B-{}", at(9))});
     shop.take(&[
         a_row(&format!("n-{round}"), &format!("nobody-{round}"), "NEW"),
         Event::new(Kind::Alias, &format!("t-{round}"), tie),
     ])
     .await;
+}
+
+/// Every way in which names come and events wait and wake.
+async fn play(shop: &Shop, round: usize) {
+    play_events(shop, round, WAITING).await;
     // What an operator does: batches as large as those of the command.
     let importing = Importing {
         target: "default".into(),
@@ -209,22 +238,19 @@ async fn play(shop: &Shop, round: usize) {
 
 #[tokio::test]
 async fn names_are_found_by_indexes_however_many_there_are() {
-    let mut shop = Shop::open(Options::default(), &[]).await;
-    shop.stop().await;
-    sized::fill(&shop.database).await;
-    for setting in [
-        "session_preload_libraries = 'auto_explain'",
-        "auto_explain.log_min_duration = 0",
-        "auto_explain.log_level = notice",
-        "auto_explain.log_analyze = on",
-        "auto_explain.log_buffers = on",
-        "auto_explain.log_timing = off",
-        "auto_explain.log_format = json",
-    ] {
-        set(&shop, setting).await;
-    }
     let notices = Notices::default();
     let guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(notices.clone()));
+    // What the daemon has planned while nothing was there, it keeps.
+    let mut empty = explained().await;
+    empty.ledger = Ledger::serving(&empty.settings.database.url.current(), 4).unwrap();
+    empty.start();
+    play_events(&empty, 0, 0).await;
+    empty.stop().await;
+    empty.ledger.close().await;
+    let early = indexes(&notices.seen());
+    let mut shop = explained().await;
+    sized::fill(&shop.database).await;
+    drop(notices.seen());
     // A server plans a statement anew each time, or once for all values: it has to be right both ways.
     for (round, mode) in ["force_custom_plan", "force_generic_plan"].into_iter().enumerate() {
         set(&shop, &format!("plan_cache_mode = {mode}")).await;
@@ -235,19 +261,42 @@ async fn names_are_found_by_indexes_however_many_there_are() {
         shop.ledger.close().await;
     }
     drop(guard);
-    let notices = std::mem::take(&mut *notices.0.lock().unwrap());
+    let seen = notices.seen();
     let mut wrong = BTreeSet::new();
-    let mut seen: Vec<Seen> = notices.iter().map(|notice| Seen::of(notice)).collect();
-    // Counting what there is has a way of its own, and is asked for by the test alone; days are tables, and cost the catalogue; acts
-    // are few.
-    let own_way = ["FROM tally", "keep_history", "DELETE FROM act"];
-    seen.retain(|seen| own_way.iter().all(|part| !seen.text.contains(part)));
     for seen in &seen {
         wrong.extend(seen.wrong.iter().map(|wrong| format!("{wrong}: {}", seen.text)));
     }
-    println!("{} plans, {} statements", seen.len(), seen.iter().map(|seen| &seen.text).collect::<BTreeSet<_>>().len());
+    let late = indexes(&seen);
+    println!("{} plans, {} statements, {} of them early", seen.len(), late.len(), early.len());
     let is_seen = |part: &str| seen.iter().any(|seen| seen.text.contains(part));
     let missing: Vec<&str> = EXPECTED.iter().filter(|(_, part)| !is_seen(part)).map(|(what, _)| *what).collect();
-    assert_eq!(missing, [""; 0], "{:#?}", seen.iter().map(|seen| &seen.text).collect::<BTreeSet<_>>());
+    assert_eq!(missing, [""; 0], "{:#?}", late.keys());
+    for (text, early) in early {
+        let is_odd = |index: &&String| !index.ends_with("_pkey") && **index != PASSING;
+        let odd: Vec<&String> = late.get(&text).map_or(Vec::new(), |late| early.difference(late).filter(is_odd).collect());
+        if !odd.is_empty() {
+            wrong.insert(format!("planned while nothing was there, by {odd:?}: {text}"));
+        }
+    }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// The indexes that each statement was planned with.
+fn indexes(seen: &[Seen]) -> BTreeMap<String, BTreeSet<String>> {
+    let mut indexes: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for seen in seen {
+        indexes.entry(seen.text.clone()).or_default().extend(seen.indexes.iter().cloned());
+    }
+    indexes
+}
+
+impl Notices {
+    /// What has been seen since the last look. Counting what there is has a way of its own, and is asked for by the test alone; days are
+    /// tables, and cost the catalogue; acts are few.
+    fn seen(&self) -> Vec<Seen> {
+        let own_way = ["FROM tally", "keep_history", "DELETE FROM act"];
+        let notices = std::mem::take(&mut *self.0.lock().unwrap());
+        let seen = notices.iter().map(|notice| Seen::of(notice));
+        seen.filter(|seen| own_way.iter().all(|part| !seen.text.contains(part))).collect()
+    }
 }

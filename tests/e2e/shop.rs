@@ -50,7 +50,7 @@ impl Shop {
         all.extend(flags.iter().map(|flag| (*flag).to_owned()));
         let sources = Sources { file: None, environment: Vec::new(), flags: all };
         let settings = Settings::load(&sources, Purpose::Run).unwrap().settings;
-        let ledger = Ledger::new(&settings.database.url.current(), 10).unwrap();
+        let ledger = Ledger::serving(&settings.database.url.current(), 10).unwrap();
         ledger.migrate().await.unwrap();
         let mut shop = Shop {
             database,
