@@ -310,3 +310,15 @@ fn without_offset(list: &TopicPartitionList) -> Vec<(String, Vec<i32>)> {
     }
     topics
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_are_whole_milliseconds_and_never_shorter() {
+        for (micros, millis) in [(0, 0), (1, 1), (999, 1), (1_000, 1), (1_001, 2), (4_700, 5)] {
+            assert_eq!(whole(Duration::from_micros(micros)), Duration::from_millis(millis), "{micros} us");
+        }
+    }
+}
