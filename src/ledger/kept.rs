@@ -7,9 +7,12 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// For how long a connection is kept: then its plans are forgotten, which tables may have outgrown, and the pool sees whether it has
-/// become too old.
+/// For how long a connection is kept. When it is wanted after that, its plans are forgotten, which tables may have outgrown, and the pool
+/// sees whether it has become too old.
 const KEPT_FOR: Duration = Duration::from_secs(60);
+
+/// A connection that does not answer for so long has died.
+const SOON: Duration = Duration::from_secs(1);
 
 /// A smaller pool has none to spare.
 const LEAST_POOL: u32 = 2 * STEPS as u32;
@@ -47,7 +50,17 @@ struct Kept {
 #[derive(Debug, Clone)]
 pub(super) struct Shelf {
     pool: PgPool,
-    places: Arc<[Mutex<Option<Kept>>; STEPS]>,
+    places: Arc<Places>,
+}
+
+#[derive(Debug, Default)]
+struct Places([Mutex<Option<Kept>>; STEPS]);
+
+impl Drop for Places {
+    /// Closes them as they are: the pool would need a runtime to take them back, and whoever ends last may have none.
+    fn drop(&mut self) {
+        self.0.iter().filter_map(|place| lock(place).take()).for_each(|kept| drop(kept.connection.detach()));
+    }
 }
 
 /// A connection in use. Dropped, it goes back to the pool, which ends what was going on in it.
@@ -64,12 +77,12 @@ impl Shelf {
 
     pub(super) async fn connection(&self, step: Step) -> Result<InUse<'_>, sqlx::Error> {
         let has_room = self.pool.options().get_max_connections() >= LEAST_POOL;
-        let place = self.places.get(step as usize).filter(|_| has_room);
+        let place = self.places.0.get(step as usize).filter(|_| has_room);
         let kept = match place.and_then(|place| lock(place).take()) {
             Some(kept) if kept.since.elapsed() < KEPT_FOR => kept,
             kept => {
-                if let Some(mut kept) = kept {
-                    kept.connection.execute("DISCARD PLANS").await?;
+                if let Some(kept) = kept {
+                    forget_plans(kept.connection).await;
                 }
                 Kept { connection: self.pool.acquire().await?, since: Instant::now() }
             }
@@ -79,12 +92,20 @@ impl Shelf {
 
     /// How many connections lie here: the pool takes them for busy.
     pub(super) fn len(&self) -> usize {
-        self.places.iter().filter(|place| lock(place).is_some()).count()
+        self.places.0.iter().filter(|place| lock(place).is_some()).count()
     }
 
     /// Gives all to the pool, for good where it is closed.
     pub(super) fn clear(&self) {
-        self.places.iter().for_each(|place| drop(lock(place).take()));
+        self.places.0.iter().for_each(|place| drop(lock(place).take()));
+    }
+}
+
+/// Gives a connection back to the pool without its plans. One that has died while nobody used it is gone unseen.
+async fn forget_plans(mut connection: PoolConnection<Postgres>) {
+    let forgotten = tokio::time::timeout(SOON, connection.execute("DISCARD PLANS")).await;
+    if !matches!(forgotten, Ok(Ok(_))) {
+        connection.close_on_drop();
     }
 }
 

@@ -30,6 +30,7 @@ pub async fn tie_lanes(
     }
     let names: BTreeMap<OrderKey, (i64, Option<&NameRow>)> =
         learned.iter().map(|(key, lane, row)| (*key, (*lane, row.as_ref()))).collect();
+    // A name that leads elsewhere is locked by the attempt, before the lane that it leads to: as below.
     let is_plain = names.len() == learned.len();
     if is_plain && naming::write_order_rows(db, names.iter().map(|(key, (lane, row))| (*key, *lane, *row)).collect()).await? {
         fail_point!("tie-named");

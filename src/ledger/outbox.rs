@@ -47,14 +47,15 @@ impl Ledger {
             let mut connection = self.shelf.connection(Step::Publish).await?;
             let rows = sqlx::query(
                 "WITH held AS (
-                    SELECT holder = $1 AS by_me FROM cursor
+                    -- Where another has published meanwhile, its place is further.
+                    SELECT holder = $1 AND ($5::xid8, $7) > (xid, seq) AS is_marking FROM cursor
                     WHERE name = 'outcomes' AND (holder IS NULL OR holder = $1 OR held_until < now()) FOR UPDATE
                  ), letters AS (
-                    DELETE FROM dead_letter WHERE seq = ANY($6) AND (SELECT by_me FROM held)
+                    DELETE FROM dead_letter WHERE seq = ANY($6) AND (SELECT is_marking FROM held)
                  ), mine AS (
                     UPDATE cursor SET holder = $1, held_until = now() + make_interval(secs => $2),
-                        xid = CASE WHEN by_me THEN coalesce($5::xid8, xid) ELSE xid END,
-                        seq = CASE WHEN by_me THEN coalesce($7, seq) ELSE seq END
+                        xid = CASE WHEN is_marking THEN $5::xid8 ELSE xid END,
+                        seq = CASE WHEN is_marking THEN $7 ELSE seq END
                     FROM held WHERE name = 'outcomes'
                     RETURNING xid, seq, base
                  )
@@ -68,9 +69,9 @@ impl Ledger {
                         WHERE (xid, seq) > (mine.xid, mine.seq) AND xid < (pg_snapshot_xmin(pg_current_snapshot())::text::bigint + mine.base)::text::xid8
                         ORDER BY xid, seq LIMIT $3
                     ) h
-                    LEFT JOIN LATERAL (SELECT octet_length(value) AS bytes FROM dead_letter WHERE seq = h.seq) d ON true
+                    LEFT JOIN LATERAL (SELECT octet_length(value) AS bytes FROM dead_letter WHERE seq = h.seq LIMIT 1) d ON true
                  ) h
-                 LEFT JOIN dead_letter d ON d.seq = h.seq
+                 LEFT JOIN LATERAL (SELECT * FROM dead_letter WHERE seq = h.seq LIMIT 1) d ON true
                  WHERE h.so_far - h.bytes < $4
                  ORDER BY h.xid, h.seq",
             )

@@ -51,9 +51,9 @@ pub(super) async fn retake<'a>(
             continue;
         };
         let gone: Option<i16> =
-            sqlx::query_scalar("DELETE FROM work WHERE hash = $1 AND state = $2 AND outcomes = $3 RETURNING kind")
+            // That they are dead stands in the text: a plan for all states could not use the index of the dead.
+            sqlx::query_scalar("DELETE FROM work WHERE hash = $1 AND state = 3 AND outcomes = $2 RETURNING kind")
                 .bind(event.hash)
-                .bind(state::DEAD)
                 .bind(number)
                 .fetch_optional(&mut *db)
                 .await?;
@@ -83,11 +83,10 @@ pub(super) async fn revive(db: &mut PgConnection, repeated: &[Repeated<'_>]) -> 
         let Some(number) = retried_number(&event.envelope.identity, original) else { continue };
         let lane: Option<(i64, i16)> = sqlx::query_as(
             "UPDATE work SET state = $1, progress = NULL, died = NULL, waiting_since = NULL, waits_for = NULL
-             WHERE hash = $2 AND state = $3 AND outcomes = $4 RETURNING lane, kind",
+             WHERE hash = $2 AND state = 3 AND outcomes = $3 RETURNING lane, kind",
         )
         .bind(state::QUEUED)
         .bind(hash)
-        .bind(state::DEAD)
         .bind(number)
         .fetch_optional(&mut *db)
         .await?;

@@ -154,7 +154,16 @@ impl<O: Outbox, T: Fn() + Send + Sync> Publisher<O, T> {
 
     /// Publishes all there is, as far as it goes.
     async fn rest(&mut self) {
-        while self.page().await.is_ok_and(|published| published > 0) {}
+        let mut has_failed = false;
+        loop {
+            match self.page().await {
+                Ok(0) => return,
+                Ok(_) => {}
+                // A connection may have died since it was used last.
+                Err(PageError::Outbox(_)) if !has_failed => has_failed = true,
+                Err(_) => return,
+            }
+        }
     }
 
     fn recover(&mut self, error: &PageError) {

@@ -2,15 +2,12 @@
 
 use crate::cluster::Cluster;
 use crate::shop::{Shop, order};
-use crate::steps::Replica;
 use crate::support::events::{Event, Kind};
 use crate::support::{PATIENCE, wait_until};
 use bwp_simulator::Options;
 use serde_json::json;
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Executor};
-use std::sync::{Arc, Mutex};
-use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 const EVENTS: usize = 500;
 const BATCH: usize = 250;
@@ -84,65 +81,10 @@ async fn one_event_costs_no_more_than_its_budget() {
     assert!(commits <= COMMITS_PER_HUNDRED, "{commits:.1} transactions for a hundred events");
 }
 
-/// Statements of an event that comes alone, at intake, claim and settle, with the ends of transactions and without their beginnings: of
-/// an order's first one, which makes its lane and learns its names, and of its next one. Each is a trip to the server, which costs more
-/// than most of what is asked there.
-const STATEMENTS: [[usize; 3]; 2] = [[8, 4, 7], [6, 4, 6]];
-
-/// Counts what is asked of the server.
-#[derive(Clone, Default)]
-struct Asked(Arc<Mutex<Vec<String>>>);
-
-impl<S: tracing::Subscriber> Layer<S> for Asked {
-    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
-        if event.metadata().target() == "sqlx::query" {
-            self.0.lock().unwrap().push(format!("{event:?}"));
-        }
-    }
-}
-
-impl Asked {
-    /// How many since the last look.
-    fn count(&self) -> usize {
-        let asked = std::mem::take(&mut *self.0.lock().unwrap());
-        asked.iter().for_each(|statement| println!("{statement}"));
-        asked.len()
-    }
-}
-
-#[tokio::test]
-async fn an_event_that_comes_alone_takes_no_more_statements_than_its_budget() {
-    let mut shop = Shop::open(Options::default(), &[]).await;
-    shop.stop().await;
-    shop.simulator.seed_order(order("B-7", "7")).unwrap();
-    let mut replica = Replica::of(&shop);
-    let asked = Asked::default();
-    let guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(asked.clone()));
-    let mut counts = [[0; 3]; 2];
-    for (n, counts) in counts.iter_mut().enumerate() {
-        shop.take(&[refund_of(7, n)]).await;
-        counts[0] = asked.count();
-        replica.claim().await;
-        counts[1] = asked.count();
-        assert_eq!(replica.held.len(), 1);
-        replica.call(0).await;
-        asked.count();
-        assert_eq!(replica.settle(0).await, Some(true));
-        counts[2] = asked.count();
-    }
-    drop(guard);
-    assert_eq!(shop.ledger.totals().await.unwrap().finals, 2);
-    assert_eq!(counts, STATEMENTS);
-}
-
 fn refund(n: usize) -> Event {
-    refund_of(n, n)
-}
-
-fn refund_of(order: usize, n: usize) -> Event {
     let payment = json!({"id": "p-1", "amount": {"amount": "5.00", "currency": "USD"}, "state": "SUCCESS",
         "method": {"type": "AMAZON_PAY", "display": "Visa ending in 1234"}});
-    let data = json!({"order": {"id": order.to_string()}, "refund": {"id": format!("RF-{n}")}, "version": 1, "state": "SUCCESS",
+    let data = json!({"order": {"id": n.to_string()}, "refund": {"id": format!("RF-{n}")}, "version": 1, "state": "SUCCESS",
         "total": {"amount": "5.00", "currency": "USD"}, "payments": [payment]});
     Event::new(Kind::Refund, &format!("f-{n}"), data)
 }

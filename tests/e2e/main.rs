@@ -29,6 +29,7 @@ mod marked;
 mod merchant;
 mod operators;
 mod outage;
+mod outbox;
 mod outcomes;
 mod parked;
 mod paused;

@@ -1,6 +1,5 @@
 //! What is waited for, in numbers.
 
-use super::super::codec::state;
 use super::super::connect::in_time;
 use super::super::{Ledger, LedgerError};
 use std::collections::BTreeMap;
@@ -28,9 +27,8 @@ impl Ledger {
                 "SELECT k.kind, count(*), extract(epoch FROM max(now() - w.waiting_since)
                         - coalesce((SELECT min(open_for + coalesce(now() - open_since, '0')) FROM target), '0'))::float8
                  FROM work w CROSS JOIN LATERAL (SELECT DISTINCT n->>'kind' AS kind FROM jsonb_array_elements(w.waits_for) n) k
-                 WHERE w.state = $1 GROUP BY k.kind",
+                 WHERE w.state = 1 GROUP BY k.kind",
             )
-            .bind(state::WAITING)
             .fetch_all(&self.pool)
             .await?;
             // The numbers of changes are given in order; the last ones are never forgotten before the first ones.
