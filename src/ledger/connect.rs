@@ -37,7 +37,7 @@ const SERVING: [(&str, &str); 1] = [("plan_cache_mode", "force_generic_plan")];
 #[derive(Debug, Clone)]
 pub struct Ledger {
     pub(super) pool: PgPool,
-    pub(super) shelf: Shelf,
+    shelf: Shelf,
 }
 
 /// Versions of migrations.
@@ -145,11 +145,13 @@ impl Ledger {
         Ok(Ledger { shelf: Shelf::new(pool.clone()), pool })
     }
 
-    /// A connection for a step of the hot path, and for how long it was waited for.
+    /// A connection for a step of the hot path.
     pub(super) async fn connection(&self, step: Step) -> Result<InUse<'_>, sqlx::Error> {
         let began = Instant::now();
         let connection = self.shelf.connection(step).await;
-        metrics::CONNECTION_WAIT.observe(&[step.label()], began.elapsed());
+        if let Some(step) = step.label() {
+            metrics::CONNECTION_WAIT.observe(&[step], began.elapsed());
+        }
         connection
     }
 

@@ -29,13 +29,13 @@ pub(super) enum Step {
 }
 
 impl Step {
-    /// Its label in metrics.
-    pub(super) fn label(self) -> &'static str {
+    /// Its label in metrics, where it is measured how long it waits.
+    pub(super) fn label(self) -> Option<&'static str> {
         match self {
-            Step::Intake => "intake",
-            Step::Claim => "claim",
-            Step::Settle => "settle",
-            Step::Publish => "publish",
+            Step::Intake => Some("intake"),
+            Step::Claim => Some("claim"),
+            Step::Settle => Some("settle"),
+            Step::Publish => None,
         }
     }
 }

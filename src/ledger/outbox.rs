@@ -44,7 +44,7 @@ impl Ledger {
         published: Option<&Published>,
     ) -> Result<Vec<Outgoing>, LedgerError> {
         in_time(async {
-            let mut connection = self.shelf.connection(Step::Publish).await?;
+            let mut connection = self.connection(Step::Publish).await?;
             let rows = sqlx::query(
                 "WITH held AS (
                     -- Where another has published meanwhile, its place is further.

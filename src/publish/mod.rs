@@ -1,9 +1,9 @@
 //! From the ledger to Kafka: outcomes, and the dead letters among them, in their order and at least once.
 //!
 //! A page is taken from the outbox, given to an idempotent producer, and marked once the broker has confirmed all of it, as the next
-//! one is taken. Where that fails, the page is taken anew (which also renews the claim on the outbox), and what is confirmed of it already is not sent again:
-//! a missing dead-letter topic does not repeat outcomes for ever. A record is never sent out of its turn to make up for one that
-//! failed: everything from the first failure on is sent again.
+//! one is taken. Where that fails, the page is taken anew (which also renews the claim on the outbox), and what is confirmed of it
+//! already is not sent again: a missing dead-letter topic does not repeat outcomes for ever. A record is never sent out of its turn to
+//! make up for one that failed: everything from the first failure on is sent again.
 //!
 //! It knows Kafka, and of the ledger only [`Outbox`].
 
