@@ -1,20 +1,13 @@
 //! Whose turn it is to publish, and how far: two replicas at one outbox.
 
-use crate::shop::{Shop, order};
-use crate::support::events::{Event, Kind};
+use crate::hot::a_refund;
+use crate::shop::Shop;
 use crate::support::{PATIENCE, wait_until};
 use bwp_simulator::Options;
 use bwp_sync::ledger::LedgerOutbox;
 use bwp_sync::publish::{Outbox, Outgoing, Published};
-use serde_json::json;
 use sqlx::Executor;
 use uuid::Uuid;
-
-fn a_return(n: usize) -> Event {
-    let data = json!({"order": {"id": "7"}, "return": {"id": format!("RMA-{n}")}, "state": "CREATED",
-        "lines": [{"line": {"alias": {"type": "EXTERNAL_ITEM_ID", "id": "L-1"}}, "quantity": 1}]});
-    Event::new(Kind::Return, &format!("r-{n}"), data).with("target", "nobody")
-}
 
 fn up_to(page: &[Outgoing], count: usize) -> Published {
     let letters = page[..count].iter().map(|outgoing| outgoing.cursor.seq).collect();
@@ -25,9 +18,8 @@ fn up_to(page: &[Outgoing], count: usize) -> Published {
 async fn what_was_published_long_ago_does_not_move_the_place_back() {
     let mut shop = Shop::open(Options::default(), &[]).await;
     shop.stop().await;
-    shop.simulator.seed_order(order("B-7", "7")).unwrap();
     for n in 0..2 {
-        shop.take(&[a_return(n)]).await;
+        shop.take(&[a_refund("7", n).with("target", "nobody")]).await;
     }
     let pool = shop.database.pool().await;
     let letters = async || sqlx::query_scalar::<_, i64>("SELECT count(*) FROM dead_letter").fetch_one(&pool).await.unwrap();

@@ -1,6 +1,7 @@
 //! How Postgres does what is asked of it when a million names and a hundred thousand waiting events are there: the plan of every
 //! statement that the program really makes while names are looked up and events wait and wake, as the server itself reports it.
 
+use crate::hot::a_refund;
 use crate::shop::{Shop, order};
 use crate::sized::{self, ORDERS, WAITING};
 use crate::steps::Replica;
@@ -274,7 +275,7 @@ async fn an_event_that_comes_alone_takes_the_statements_of_its_budget() {
     let mut replica = Replica::of(&shop);
     let mut counts = [[0; 3]; 2];
     for (n, counts) in counts.iter_mut().enumerate() {
-        shop.take(&[a_refund(n)]).await;
+        shop.take(&[a_refund("7", n)]).await;
         counts[0] = notices.seen().len();
         replica.claim().await;
         counts[1] = notices.seen().len();
@@ -286,14 +287,6 @@ async fn an_event_that_comes_alone_takes_the_statements_of_its_budget() {
     }
     drop(guard);
     assert_eq!(counts, STATEMENTS);
-}
-
-fn a_refund(n: usize) -> Event {
-    let payment = json!({"id": "p-1", "amount": {"amount": "5.00", "currency": "USD"}, "state": "SUCCESS",
-        "method": {"type": "AMAZON_PAY", "display": "Visa ending in 1234"}});
-    let data = json!({"order": {"id": "7"}, "refund": {"id": format!("RF-{n}")}, "version": 1, "state": "SUCCESS",
-        "total": {"amount": "5.00", "currency": "USD"}, "payments": [payment]});
-    Event::new(Kind::Refund, &format!("f-{n}"), data)
 }
 
 #[tokio::test]
