@@ -1,6 +1,6 @@
 //! Rows of the alias table, as the topic and operators bring them.
 
-use super::merge::{MOVED, are_two_orders, merge_lanes, part_lane};
+use super::merge::{are_two_orders, merge_lanes, part_lane};
 use super::naming::{self, Lanes, OrderKey, ThingKey};
 use super::seen::Fresh;
 use super::{LedgerError, Targets};
@@ -138,8 +138,8 @@ async fn apply_orders<'a>(
             }
         }
     }
-    let written = changed.into_iter().filter_map(|key| Some((key, *lanes.get(&key)?, Some(orders.get(&key)?)))).collect();
-    if naming::write_order_rows(db, written).await? { Ok(()) } else { Err(LedgerError::Unavailable(MOVED.into())) }
+    let written = changed.into_iter().filter_map(|key| Some((key, *lanes.get(&key)?, orders.get(&key)?)));
+    naming::write_order_rows(db, written).await
 }
 
 /// Rows of line items, returns, refunds and packages.

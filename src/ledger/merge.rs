@@ -15,9 +15,6 @@ use fail::fail_point;
 use sqlx::{PgConnection, Row};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Somebody else has led a name elsewhere between a look and a lock: the next time sees it.
-pub(super) const MOVED: &str = "a name has come to lead to another lane meanwhile";
-
 /// Makes names that Buy with Prime has confirmed lead to their lanes: lanes that turn out to be one are merged, and a name that led to
 /// another order is taken from it. Gives the lanes that took part in a merge: their leases no longer stand.
 pub async fn tie_lanes(
@@ -31,12 +28,12 @@ pub async fn tie_lanes(
     let names: BTreeMap<OrderKey, (i64, Option<&NameRow>)> =
         learned.iter().map(|(key, lane, row)| (*key, (*lane, row.as_ref()))).collect();
     // A name that leads elsewhere is locked by the attempt, before the lane that it leads to: as below.
-    let is_plain = names.len() == learned.len();
-    if is_plain && naming::write_order_rows(db, names.iter().map(|(key, (lane, row))| (*key, *lane, *row)).collect()).await? {
-        fail_point!("tie-named");
+    let leads = naming::lead_with_rows(db, names.iter().map(|(key, (lane, row))| (*key, *lane, *row)).collect()).await?;
+    fail_point!("tie-named");
+    // Where two lanes have learned the same name, it can lead to one of them alone.
+    if leads && names.len() == learned.len() {
         return Ok(BTreeSet::new());
     }
-    naming::lead(db, names.iter().map(|(key, (lane, _))| (*key, *lane))).await?;
     let found = naming::find_lanes(db, names.into_keys().collect()).await?;
     let mut moved: BTreeMap<i64, i64> = BTreeMap::new();
     let mut tied = BTreeSet::new();
@@ -66,10 +63,8 @@ pub async fn tie_lanes(
         }
         rows.extend(row.as_ref().map(|row| (*key, (at, row))));
     }
-    let rows: Vec<_> = rows.into_iter().map(|(key, (lane, row))| (key, follow(&moved, lane), Some(row))).collect();
-    if !naming::write_order_rows(db, rows).await? {
-        return Err(LedgerError::Unavailable(MOVED.into()));
-    }
+    let rows = rows.into_iter().map(|(key, (lane, row))| (key, follow(&moved, lane), row));
+    naming::write_order_rows(db, rows).await?;
     fail_point!("tie-written");
     Ok(tied)
 }

@@ -205,7 +205,7 @@ pub fn name_row(row: &PgRow, at: usize) -> Result<NameRow, LedgerError> {
 
 /// Names lead to lanes, with their rows where something is said of them; what said something else before is recorded. A name that leads
 /// to another lane is left as it is. Tells whether all were written.
-pub async fn write_order_rows(
+pub async fn lead_with_rows(
     db: &mut PgConnection,
     mut rows: Vec<(OrderKey<'_>, i64, Option<&NameRow>)>,
 ) -> Result<bool, LedgerError> {
@@ -243,6 +243,20 @@ pub async fn write_order_rows(
     .execute(db)
     .await?;
     Ok(written.rows_affected() == rows.len() as u64)
+}
+
+/// Writes rows of orders, of names that lead to the given lanes or nowhere yet.
+///
+/// # Errors
+/// Also where somebody has led one elsewhere meanwhile: the next time sees it.
+pub async fn write_order_rows<'a>(
+    db: &mut PgConnection,
+    rows: impl Iterator<Item = (OrderKey<'a>, i64, &NameRow)>,
+) -> Result<(), LedgerError> {
+    match lead_with_rows(db, rows.map(|(key, lane, row)| (key, lane, Some(row))).collect()).await? {
+        true => Ok(()),
+        false => Err(LedgerError::Unavailable("a name has come to lead to another lane meanwhile".into())),
+    }
 }
 
 /// A name of a thing within its lane.
