@@ -3,6 +3,7 @@
 use super::merge::{are_two_orders, merge_lanes, part_lane};
 use super::naming::{self, Lanes, OrderKey, ThingKey};
 use super::seen::Fresh;
+use super::writes::Writes;
 use super::{LedgerError, Targets};
 use crate::event::{AliasKind, AliasRow, Data};
 use crate::plan::names::{NameRow, Origin};
@@ -165,5 +166,6 @@ async fn apply_things(
             changed.insert(key, row);
         }
     }
-    naming::write_thing_rows(db, changed.into_iter().collect()).await
+    Writes { names: changed.into_iter().collect(), ..Writes::default() }.write(db).await?;
+    Ok(())
 }

@@ -1,7 +1,6 @@
 //! Every call, kept to explain an order: written with what came of it, in the same transaction.
 
 use super::LedgerError;
-use super::save::{ADD_TO_TOTALS, Tally};
 use chrono::{DateTime, Utc};
 use serde::ser::Error;
 use serde::{Serialize, Serializer};
@@ -41,42 +40,6 @@ pub struct AttemptRow {
 fn as_json<S: Serializer>(text: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
     let value: Option<&RawValue> = text.as_deref().map(serde_json::from_str).transpose().map_err(S::Error::custom)?;
     value.serialize(serializer)
-}
-
-/// Writes the calls of lanes, and adds to the totals, whose locks are the last ones of a transaction.
-pub(super) async fn write_attempts<'a>(
-    db: &mut PgConnection,
-    attempts: impl Iterator<Item = (i64, &'a AttemptRow)>,
-    tally: Tally,
-) -> Result<(), LedgerError> {
-    let rows: Vec<(i64, &AttemptRow)> = attempts.collect();
-    let events = |row: &AttemptRow| {
-        let numbers: Vec<String> = row.events.iter().map(ToString::to_string).collect();
-        format!("{{{}}}", numbers.join(","))
-    };
-    tally.bind(sqlx::query(ADD_TO_TOTALS!(
-        "WITH calls AS (
-             INSERT INTO attempt (lane, at, operation, events, request, verdict, http, code, message, request_id, took_ms)
-             SELECT k.lane, k.at, k.operation, k.events::bigint[], k.request, k.verdict, k.http, k.code, k.message, k.request_id, k.took
-             FROM unnest($5::bigint[], $6::timestamptz[], $7::text[], $8::text[], $9::text[], $10::text[], $11::smallint[], $12::text[],
-                         $13::text[], $14::text[], $15::int[])
-                  AS k (lane, at, operation, events, request, verdict, http, code, message, request_id, took)
-         ) "
-    )))
-    .bind(rows.iter().map(|row| row.0).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.1.at).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.1.operation.as_str()).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| events(row.1)).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.1.request.as_deref()).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.1.verdict.as_str()).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.1.http.and_then(|http| i16::try_from(http).ok())).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.1.code.as_ref().map(|text| text.replace('\0', "\u{fffd}"))).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.1.message.as_ref().map(|text| text.replace('\0', "\u{fffd}"))).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.1.request_id.as_deref()).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.1.took_ms).collect::<Vec<_>>())
-    .execute(db)
-    .await?;
-    Ok(())
 }
 
 /// The calls of lanes in the order of time, the newest where there are too many; of one event alone where it is given.

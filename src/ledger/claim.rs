@@ -5,9 +5,8 @@ use super::finals::FinalRow;
 use super::kept::Step;
 use super::load::{Before, Head, load};
 use super::parking::{MOST_TOUCHES, Parked, park};
-use super::save::Tally;
 use super::settle::Release;
-use super::write::{Written, write_lanes};
+use super::write::{Beside, Written, write_lanes};
 use super::{Ledger, LedgerError, Targets};
 use crate::plan::lane::Lane;
 use crate::plan::turn::{Next, Turn};
@@ -15,6 +14,7 @@ use chrono::{DateTime, Utc};
 use fail::fail_point;
 use sqlx::postgres::PgRow;
 use sqlx::{Connection, PgConnection, Row};
+use std::collections::BTreeSet;
 use std::panic::{self, AssertUnwindSafe};
 use std::time::{Duration, Instant};
 
@@ -63,7 +63,20 @@ pub struct Claims {
     pub parked: usize,
 }
 
+/// The turns of lanes, to be written: until then they are not leased.
+#[derive(Default)]
+pub(super) struct Turns {
+    pub(super) claims: Claims,
+    pub(super) writes: Vec<Written>,
+}
+
 impl Claims {
+    /// What came of writing their lanes: events that are final, and lanes that were merged, whose leases no longer stand.
+    pub(super) fn are_written(&mut self, (finals, tied): (Vec<FinalRow>, BTreeSet<i64>)) {
+        self.finals.extend(finals);
+        self.lanes.retain(|claimed| !tied.contains(&claimed.id));
+    }
+
     pub(super) fn extend(&mut self, other: Claims) {
         self.lanes.extend(other.lanes);
         self.looked_at += other.looked_at;
@@ -146,12 +159,13 @@ impl Ledger {
         };
         fail_point!("claim-selected");
         let known: Vec<(i64, i32)> = heads.due.iter().map(|head| (head.id, head.touches)).collect();
-        let mut tally = Tally::default();
         let taken = Taking { began, lease: request.lease, targets };
         let worked = async {
-            let claims = taken.turns(&mut transaction, heads, &mut *decide, &mut tally).await?;
-            tally.write(&mut transaction).await?;
-            Ok::<Claims, LedgerError>(claims)
+            let now = heads.now;
+            let mut turns = taken.turns(&mut transaction, heads, &mut *decide).await?;
+            let done = write_lanes(&mut transaction, &turns.writes, Beside::default(), targets, now).await?;
+            turns.claims.are_written(done);
+            Ok::<Claims, LedgerError>(turns.claims)
         };
         let claims = worked.await.map_err(|error| Failed { error, heads: known })?;
         fail_point!("claim-written");
@@ -181,15 +195,9 @@ pub(super) struct Taking<'a> {
 pub type Decide<'a> = dyn FnMut(&mut Lane, DateTime<Utc>) -> Turn + Send + 'a;
 
 impl Taking<'_> {
-    /// Loads lanes, takes their turns, and writes what came of it: what is final, and the lease and the intent of those that have
-    /// something to do.
-    pub(super) async fn turns(
-        &self,
-        db: &mut PgConnection,
-        heads: Heads,
-        decide: &mut Decide<'_>,
-        tally: &mut Tally,
-    ) -> Result<Claims, LedgerError> {
+    /// Loads lanes and takes their turns. What came of it is to be written: what is final, and the lease and the intent of those that
+    /// have something to do.
+    pub(super) async fn turns(&self, db: &mut PgConnection, heads: Heads, decide: &mut Decide<'_>) -> Result<Turns, LedgerError> {
         let Heads { due, mut parked, now } = heads;
         let mut claims = Claims { looked_at: due.len() + parked.len(), ..Claims::default() };
         let loaded = load(db, &due, self.targets).await?;
@@ -218,10 +226,7 @@ impl Taking<'_> {
         }
         park(db, &parked).await?;
         claims.parked = parked.len();
-        let (finals, tied) = write_lanes(db, &writes, self.targets, now, tally).await?;
-        claims.finals = finals;
-        claims.lanes.retain(|claimed| !tied.contains(&claimed.id));
-        Ok(claims)
+        Ok(Turns { claims, writes })
     }
 }
 

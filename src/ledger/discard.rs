@@ -9,7 +9,8 @@ use super::codec::{kind_code, state};
 use super::connect::in_time;
 use super::events::{Filter, filtered, fits, page, since, status, work_row};
 use super::naming::lock_lanes;
-use super::save::{OutcomeRow, Tally, record_outcomes};
+use super::save::{OutcomeRow, Tally};
+use super::writes::Writes;
 use super::totals::kind_label;
 use super::{Ledger, LedgerError, Targets};
 use crate::event::Data;
@@ -218,6 +219,7 @@ impl Step {
         };
         let kind = kind_code(read.envelope.kind);
         self.outcomes.push(OutcomeRow {
+            settled_at: self.now,
             lane: Some(key.0),
             no: Some(key.1),
             kind: Some(kind),
@@ -275,7 +277,7 @@ impl Step {
         let mut lanes = self.lanes.clone();
         lanes.extend(super::intake::take_anew(db, &self.anew, targets, &mut self.tally).await?);
         record_act(db, by, act.verb(), &json!({"lanes": lanes, "events": self.names})).await?;
-        record_outcomes(db, &self.outcomes, self.now).await?;
-        self.tally.write(db).await
+        Writes { outcomes: &self.outcomes, tally: self.tally, ..Writes::default() }.write(db).await?;
+        Ok(())
     }
 }

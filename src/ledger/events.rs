@@ -1,7 +1,7 @@
 //! Events as operators ask for them: unsettled and dead ones from the work, all others from the history.
 
 use super::attempts::{AttemptRow, attempts_of};
-use super::codec::{identity_hash, kind_of, state};
+use super::codec::{identity_hash, json_text, kind_of, state};
 use super::connect::in_time;
 use super::load::{Record, record};
 use super::settled::{outcome_ids, settled_event, settled_events};
@@ -193,10 +193,13 @@ impl Ledger {
                 EventName::Place(id) => vec![id.clone()],
             };
             let past = sqlx::query(
-                "SELECT h.settled_at, h.lane, h.no, h.outcome FROM unnest($1::text[]) WITH ORDINALITY AS k (id, n)
-                 CROSS JOIN LATERAL (SELECT * FROM history WHERE outcome::json ->> 'id' = k.id) h ORDER BY k.n",
+                "SELECT h.settled_at, h.lane, h.no, h.outcome FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS k (id, word, n)
+                 CROSS JOIN LATERAL (
+                    SELECT * FROM history WHERE split_part(outcome, '\"', 8) = k.word AND outcome::json ->> 'id' = k.id
+                 ) h ORDER BY k.n",
             )
-            .bind(ids)
+            .bind(&ids)
+            .bind(ids.iter().map(|id| indexed(id)).collect::<Vec<_>>())
             .fetch_all(&mut *connection)
             .await?;
             let past: Vec<EventRow> = past.iter().map(settled_event).collect::<Result<_, _>>()?;
@@ -225,14 +228,18 @@ impl Ledger {
                 }
                 _ => crate::outcome::place_id(&event.place()),
             };
-            let text: Option<String> = sqlx::query_scalar("SELECT outcome FROM history WHERE outcome::json ->> 'id' = $1")
-                .bind(id)
-                .fetch_optional(&self.pool)
-                .await?;
+            let statement = "SELECT outcome FROM history WHERE split_part(outcome, '\"', 8) = $1 AND outcome::json ->> 'id' = $2";
+            let text: Option<String> =
+                sqlx::query_scalar(statement).bind(indexed(&id)).bind(id).fetch_optional(&self.pool).await?;
             outcomes.extend(text.map(|text| serde_json::from_str(&text)).transpose()?);
         }
         Ok(outcomes)
     }
+}
+
+/// What the index of outcomes has of an id: as it stands in JSON, up to the first quotation mark.
+fn indexed(id: &str) -> String {
+    json_text(&id).split('"').nth(1).unwrap_or_default().to_owned()
 }
 
 /// How an event is asked for.

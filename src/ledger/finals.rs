@@ -1,14 +1,13 @@
 //! Events end: their rows go, or stay to be retried; each has its outcome and is counted.
 
 use super::codec::{json_text, kind_code, state};
-use super::save::{Letter, OutcomeRow, Tally, record_outcomes};
+use super::save::{Letter, OutcomeRow, Tally};
 use super::write::{Ended, Written};
 use super::{LedgerError, Place};
 use crate::event::AliasKind;
 use crate::outcome::{self, Final};
 use crate::plan::outcome::{Reason, Status};
 use chrono::{DateTime, Utc};
-use fail::fail_point;
 use sqlx::PgConnection;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -54,35 +53,38 @@ impl FinalRow {
     }
 }
 
-/// Ends events: the dead stay to be retried, the others leave; each has its outcome and is counted in `tally`.
-pub(super) async fn write_finals(
-    db: &mut PgConnection,
-    writes: &[Written],
-    now: DateTime<Utc>,
-    tally: &mut Tally,
-) -> Result<Vec<FinalRow>, LedgerError> {
-    let all = || writes.iter().flat_map(|written| written.settled.iter().map(|ended| (written.id, ended)));
-    let dead: Vec<(i64, i64, String)> = all()
-        .filter_map(|(lane, ended)| match (ended.settled.status, &ended.settled.reason) {
-            (Status::Dead, Some(reason)) => Some((lane, ended.settled.no, json_text(reason))),
-            _ => None,
-        })
-        .collect();
-    // An event that has moved to another lane meanwhile ends there.
-    let there = bury_work(db, &dead).await?;
-    fail_point!("finals-ended");
-    let is_here =
-        |(lane, ended): &(i64, &Ended)| ended.settled.status != Status::Dead || there.contains(&(*lane, ended.settled.no));
-    let ending: Vec<(i64, &Ended)> = all().filter(is_here).collect();
-    let outcomes: Vec<OutcomeRow> = ending.iter().map(|(lane, ended)| outcome_row(*lane, ended, now)).collect();
-    let recorded = record_outcomes(db, &outcomes, now).await?;
-    let mut finals = Vec::with_capacity(ending.len());
-    for ((_, ended), _) in ending.iter().zip(recorded).filter(|(_, is_recorded)| *is_recorded) {
-        tally.add("final", ended.settled.live.event.envelope.kind.label(), 1);
-        finals.push(final_row(ended, now));
+/// Events that end: the dead stay to be retried, the others leave; each has its outcome.
+pub(super) struct Ending<'a>(Vec<(i64, &'a Ended)>);
+
+impl<'a> Ending<'a> {
+    /// Those of some lanes; the dead are buried. An event that has moved to another lane meanwhile ends there.
+    pub(super) async fn of(db: &mut PgConnection, lanes: &'a [Written]) -> Result<Ending<'a>, LedgerError> {
+        let all = || lanes.iter().flat_map(|written| written.settled.iter().map(|ended| (written.id, ended)));
+        let dead: Vec<(i64, i64, String)> = all()
+            .filter_map(|(lane, ended)| match (ended.settled.status, &ended.settled.reason) {
+                (Status::Dead, Some(reason)) => Some((lane, ended.settled.no, json_text(reason))),
+                _ => None,
+            })
+            .collect();
+        let there = bury_work(db, &dead).await?;
+        let is_here =
+            |(lane, ended): &(i64, &Ended)| ended.settled.status != Status::Dead || there.contains(&(*lane, ended.settled.no));
+        Ok(Ending(all().filter(is_here).collect()))
     }
-    fail_point!("finals-recorded");
-    Ok(finals)
+
+    /// Their outcomes, counted.
+    pub(super) fn outcomes(&self, now: DateTime<Utc>, tally: &mut Tally) -> impl Iterator<Item = OutcomeRow> {
+        for (_, ended) in &self.0 {
+            tally.add("final", ended.settled.live.event.envelope.kind.label(), 1);
+        }
+        self.0.iter().map(move |(lane, ended)| outcome_row(*lane, ended, now))
+    }
+
+    /// Those whose outcomes were recorded.
+    pub(super) fn finals(&self, recorded: &[bool], now: DateTime<Utc>) -> Vec<FinalRow> {
+        let recorded = self.0.iter().zip(recorded).filter(|(_, is_recorded)| **is_recorded);
+        recorded.map(|((_, ended), _)| final_row(ended, now)).collect()
+    }
 }
 
 fn outcome_row(lane: i64, ended: &Ended, now: DateTime<Utc>) -> OutcomeRow {
@@ -98,6 +100,7 @@ fn outcome_row(lane: i64, ended: &Ended, now: DateTime<Utc>) -> OutcomeRow {
         number: row.outcomes + 1,
     };
     OutcomeRow {
+        settled_at: now,
         lane: Some(lane),
         no: Some(settled.no),
         kind: Some(kind_code(event.envelope.kind)),

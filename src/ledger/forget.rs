@@ -112,7 +112,7 @@ async fn unreadable(db: &mut PgConnection, order: &OrderScope, forgotten: &mut F
     forgotten.quarantined = sqlx::query(
         "UPDATE quarantine q SET value = '', headers = NULL WHERE q.value <> '' AND (q.key = ANY($1) OR EXISTS (
             SELECT 1 FROM history h WHERE h.lane IS NULL AND h.record_key = ANY($1)
-               AND h.outcome::json ->> 'id' = concat_ws('/', q.topic, q.partition, q.\"offset\")))",
+               AND split_part(h.outcome, '\"', 8) = concat_ws('/', q.topic, q.partition, q.\"offset\")))",
     )
     .bind(&ids)
     .execute(&mut *db)

@@ -2,8 +2,7 @@
 //! them at once: no claim asks for them, and no row says in between that they are due.
 
 use super::LedgerError;
-use super::claim::{Claims, Decide, Taking, heads_of};
-use super::save::Tally;
+use super::claim::{Decide, Taking, Turns, heads_of};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 use std::collections::BTreeSet;
@@ -58,23 +57,21 @@ impl Locked {
 }
 
 impl HandOver<'_> {
-    /// Takes up those of some lanes that can be, as many as there is room for. Gives what came of it, and the lanes that nobody has to
-    /// be woken for any more.
+    /// Takes up those of some lanes that can be, as many as there is room for. Gives what is to be written of it, and the lanes that
+    /// nobody has to be woken for any more.
     pub(super) async fn take_up(
         &mut self,
         db: &mut PgConnection,
         locked: &mut Locked,
         lanes: &BTreeSet<i64>,
         taking: &Taking<'_>,
-        tally: &mut Tally,
-    ) -> Result<(Claims, BTreeSet<i64>), LedgerError> {
+    ) -> Result<(Turns, BTreeSet<i64>), LedgerError> {
         if taking.began.elapsed() > PROMPT {
             return Ok(Default::default());
         }
         let rows = locked.take(&self.target, lanes, self.room)?;
         let Some(heads) = heads_of(&rows)? else { return Ok(Default::default()) };
         let taken = heads.due.iter().map(|head| head.id).chain(heads.parked.iter().map(|parked| parked.id)).collect();
-        let claims = taking.turns(db, heads, &mut *self.decide, tally).await?;
-        Ok((claims, taken))
+        Ok((taking.turns(db, heads, &mut *self.decide).await?, taken))
     }
 }

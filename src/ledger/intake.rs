@@ -2,7 +2,7 @@
 
 use super::alias_rows::{Said, apply_aliases};
 use super::aliases::{Locking, lanes_of};
-use super::claim::{Claims, Taking};
+use super::claim::{Claims, Taking, Turns};
 use super::codec::{json_text, kind_code, pack_headers};
 use super::connect::in_time;
 use super::finals::FinalRow;
@@ -12,10 +12,12 @@ use super::kept::Step;
 use super::naming::{Lanes, OrderKey};
 use super::retention::touch;
 use super::retry::{Anew, revive};
-use super::save::{Letter, OutcomeRow, Tally, record_outcomes};
+use super::save::{Letter, OutcomeRow, Tally};
 use super::seen::{Fresh, Sorted, sort_out};
 use super::totals::{TOMBSTONE, UNREADABLE, kind_label};
 use super::waking::{make_due, wake_named};
+use super::write::{Beside, write_lanes};
+use super::writes::Writes;
 use super::{Ledger, LedgerError, Targets};
 use crate::event::{AliasKind, Data, Event};
 use crate::outcome::{self, Final};
@@ -140,13 +142,12 @@ async fn take_in(
         tally.add("final", kind_label(Some(kind)), -1);
         tally.add("duplicate", kind_label(Some(kind)), 1);
     }
-    record_outcomes(db, &outcomes, now).await?;
-    fail_point!("intake-recorded");
-    let (mut claims, mut left) = (Claims::default(), turns);
+    let (mut taken_up, mut left) = (Turns::default(), turns);
     if let Some((taking, hand_overs)) = hand_overs {
         for hand_over in hand_overs {
-            let (more, taken) = hand_over.take_up(db, &mut locked, &left, &taking, &mut tally).await?;
-            claims.extend(more);
+            let (more, taken) = hand_over.take_up(db, &mut locked, &left, &taking).await?;
+            taken_up.claims.extend(more.claims);
+            taken_up.writes.extend(more.writes);
             left.retain(|lane| !taken.contains(lane));
         }
     }
@@ -156,7 +157,9 @@ async fn take_in(
         make_due(db, left.into_iter().collect()).await?;
     }
     fail_point!("intake-due");
-    tally.write(db).await?;
+    let Turns { mut claims, writes } = taken_up;
+    let beside = Beside { outcomes, tally, ..Beside::default() };
+    claims.are_written(write_lanes(db, &writes, beside, targets, now).await?);
     Ok(Some(Taken { report, claims }))
 }
 
@@ -204,7 +207,7 @@ pub(super) async fn take_anew(
     for anew in anew {
         tally.add("final", kind_label(Some(anew.kind)), -1);
     }
-    record_outcomes(db, &outcomes, now).await?;
+    Writes { outcomes: &outcomes, ..Writes::default() }.write(db).await?;
     Ok(lanes.into_values().collect())
 }
 
@@ -369,6 +372,7 @@ fn outcome_row(event: &Fresh, lane: i64, no: i64, status: Status, reason: Reason
         number: event.number,
     };
     OutcomeRow {
+        settled_at: now,
         lane: Some(lane),
         no: Some(no),
         kind: Some(kind_code(event.event.envelope.kind)),
@@ -415,6 +419,7 @@ async fn quarantine(
         *report.quarantined.entry(place.topic.clone()).or_default() += 1;
         let order = fault.envelope.order.as_ref().map(|order| order.id().as_bytes().to_vec());
         outcomes.push(OutcomeRow {
+            settled_at: now,
             lane: None,
             no: None,
             kind: None,

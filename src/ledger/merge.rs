@@ -6,7 +6,8 @@
 
 use super::codec::{json_text, origin_code};
 use super::load::{Head, load, record};
-use super::naming::{self, OrderKey, types_of, write_thing_rows};
+use super::naming::{self, OrderKey, types_of};
+use super::writes::Writes;
 use super::{LedgerError, Targets};
 use crate::event::AliasKind;
 use crate::plan::lane::Memo;
@@ -15,26 +16,30 @@ use fail::fail_point;
 use sqlx::{PgConnection, Row};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Makes names that Buy with Prime has confirmed lead to their lanes: lanes that turn out to be one are merged, and a name that led to
-/// another order is taken from it. Gives the lanes that took part in a merge: their leases no longer stand.
-pub async fn tie_lanes(
-    db: &mut PgConnection,
-    learned: &[(OrderKey<'_>, i64, Option<NameRow>)],
-    targets: &Targets,
-) -> Result<BTreeSet<i64>, LedgerError> {
-    if learned.is_empty() {
-        return Ok(BTreeSet::new());
-    }
+/// Names that Buy with Prime has confirmed, with the lanes that have learned them.
+pub(super) type Learned<'a> = [(OrderKey<'a>, i64, Option<NameRow>)];
+
+/// Makes names that Buy with Prime has confirmed lead to their lanes, as far as they lead nowhere else. Tells whether all do: else lanes
+/// are to be tied.
+pub(super) async fn lead_learned(db: &mut PgConnection, learned: &Learned<'_>) -> Result<bool, LedgerError> {
     let names: BTreeMap<OrderKey, (i64, Option<&NameRow>)> =
         learned.iter().map(|(key, lane, row)| (*key, (*lane, row.as_ref()))).collect();
-    // A name that leads elsewhere is locked by the attempt, before the lane that it leads to: as below.
-    let leads = naming::lead_with_rows(db, names.iter().map(|(key, (lane, row))| (*key, *lane, *row)).collect()).await?;
-    fail_point!("tie-named");
+    let count = names.len();
+    // A name that leads elsewhere is locked by the attempt, before the lane that it leads to.
+    let leads = naming::lead_with_rows(db, names.into_iter().map(|(key, (lane, row))| (key, lane, row)).collect()).await?;
     // Where two lanes have learned the same name, it can lead to one of them alone.
-    if leads && names.len() == learned.len() {
-        return Ok(BTreeSet::new());
-    }
-    let found = naming::find_lanes(db, names.into_keys().collect()).await?;
+    Ok(leads && count == learned.len())
+}
+
+/// Ties lanes whose names lead elsewhere: lanes that turn out to be one are merged, and a name that led to another order is taken from
+/// it. Gives the lanes that took part in a merge: their leases no longer stand.
+pub async fn tie_lanes(
+    db: &mut PgConnection,
+    learned: &Learned<'_>,
+    targets: &Targets,
+) -> Result<BTreeSet<i64>, LedgerError> {
+    fail_point!("tie-named");
+    let found = naming::find_lanes(db, learned.iter().map(|(key, ..)| *key).collect()).await?;
     let mut moved: BTreeMap<i64, i64> = BTreeMap::new();
     let mut tied = BTreeSet::new();
     let mut rows: BTreeMap<OrderKey, (i64, &NameRow)> = BTreeMap::new();
@@ -181,7 +186,7 @@ pub async fn merge_lanes(db: &mut PgConnection, keep: i64, gone: i64) -> Result<
         .filter(|(kind, alias, row)| *kind != AliasKind::Order && kept.names.get(*kind, alias) == Some(row))
         .map(|(kind, alias, row)| ((keep, *kind, alias), row))
         .collect();
-    write_thing_rows(db, better).await?;
+    Writes { names: better, ..Writes::default() }.write(db).await?;
     fail_point!("merge-named");
     sqlx::query("DELETE FROM name WHERE lane = $1").bind(gone).execute(&mut *db).await?;
     sqlx::query("DELETE FROM entity WHERE lane IN ($1, $2)").bind(keep).bind(gone).execute(&mut *db).await?;

@@ -12,7 +12,7 @@
 //! | `claim`, `load` | due lanes are leased and loaded |
 //! | `handover` | what has just arrived is leased by its intake |
 //! | `parking` | a lane that cannot be worked on rests |
-//! | `settle`, `write` | what came of a lane's turn is written back, if the lease still stands |
+//! | `settle`, `write`, `writes` | what came of a lane's turn is written back, if the lease still stands: all in one statement |
 //! | `finals`, `save` | events end: outcomes, dead letters, running totals |
 //! | `outbox`, `home` | outcomes wait for the publisher; a ledger that was restored |
 //! | `connect`, `kept` | the pool and the schema; connections that the busiest steps keep |
@@ -63,6 +63,7 @@ pub mod story;
 pub mod totals;
 mod waking;
 mod write;
+mod writes;
 
 pub use claim::{ClaimRequest, Claimed};
 pub use connect::{Ledger, LedgerError};

@@ -287,43 +287,6 @@ pub async fn thing_rows<'a>(
     found(&keys, &rows, |row| name_row(row, 1))
 }
 
-/// Writes rows of things. What said something else before is recorded.
-pub async fn write_thing_rows(db: &mut PgConnection, mut rows: Vec<(ThingKey<'_>, &NameRow)>) -> Result<(), LedgerError> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    rows.sort_by_key(|row| row.0);
-    let (lanes, kinds, types, ids) = thing_columns(rows.iter().map(|row| row.0));
-    let (bwp_ids, origins, versions) = said_columns(rows.iter().map(|row| Some(row.1)));
-    sqlx::query(
-        "WITH said AS (
-             SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::text[], $4::text[], $5::text[], $6::smallint[], $7::bigint[],
-                 $8::timestamptz[]) AS k (lane, kind, alias_type, id, bwp_id, origin, version, said_at)
-         ), changed AS (
-             INSERT INTO alias_change (lane, kind, alias_type, alias_id, old_bwp_id, old_origin, old_version, old_said_at,
-                                       new_bwp_id, new_origin)
-             SELECT k.lane, k.kind, k.alias_type, k.id, n.bwp_id, n.origin, n.version, n.said_at, k.bwp_id, k.origin
-             FROM said k CROSS JOIN LATERAL (SELECT * FROM name n
-                 WHERE (n.lane, n.kind, n.alias_type, n.id) = (k.lane, k.kind, k.alias_type, k.id) LIMIT 1) n
-             WHERE n.bwp_id IS DISTINCT FROM k.bwp_id
-         )
-         INSERT INTO name (lane, kind, alias_type, id, bwp_id, origin, version, said_at) SELECT * FROM said
-         ON CONFLICT (lane, kind, alias_type, id) DO UPDATE
-         SET bwp_id = excluded.bwp_id, origin = excluded.origin, version = excluded.version, said_at = excluded.said_at",
-    )
-    .bind(lanes)
-    .bind(kinds)
-    .bind(types)
-    .bind(ids)
-    .bind(bwp_ids)
-    .bind(origins)
-    .bind(versions)
-    .bind(rows.iter().map(|row| row.1.time).collect::<Vec<_>>())
-    .execute(db)
-    .await?;
-    Ok(())
-}
-
 /// Locks lanes in the order of their ids. Those that were merged away meanwhile are missing from the answer.
 pub async fn lock_lanes(db: &mut PgConnection, lanes: &BTreeSet<i64>) -> Result<BTreeSet<i64>, LedgerError> {
     let ids: Vec<i64> = lanes.iter().copied().collect();

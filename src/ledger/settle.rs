@@ -1,13 +1,12 @@
 //! What came of a lane's turn is written back, if the lease still stands.
 
-use super::attempts::{AttemptRow, write_attempts};
+use super::attempts::AttemptRow;
 use super::claim::Claimed;
 use super::connect::in_time;
 use super::finals::FinalRow;
 use super::kept::Step;
 use super::load::Head;
-use super::save::Tally;
-use super::write::{Written, write_lanes};
+use super::write::{Beside, Written, write_lanes};
 use super::{Ledger, LedgerError, Targets};
 use crate::config::SETTLING_MARGIN;
 use crate::plan::lane::Memo;
@@ -39,6 +38,31 @@ pub enum Release {
 }
 
 impl Release {
+    /// Seconds for which it is leased.
+    pub(super) fn lease(self) -> Option<f64> {
+        match self {
+            Release::Lease(lease) | Release::Hold { lease, .. } => Some(lease.as_secs_f64()),
+            Release::Now | Release::At(_) | Release::Never => None,
+        }
+    }
+
+    /// Seconds that are enough, where it is leased already.
+    pub(super) fn enough(self) -> Option<f64> {
+        match self {
+            Release::Hold { least, .. } => Some(least.as_secs_f64()),
+            Release::Lease(_) | Release::Now | Release::At(_) | Release::Never => None,
+        }
+    }
+
+    /// When it is due: at once is long ago.
+    pub(super) fn due(self) -> Option<DateTime<Utc>> {
+        match self {
+            Release::At(at) => Some(at),
+            Release::Now => Some(DateTime::UNIX_EPOCH),
+            Release::Lease(_) | Release::Hold { .. } | Release::Never => None,
+        }
+    }
+
     /// A lane that has something to do is held; another rests.
     pub fn of(next: &Next, lease: Duration) -> Release {
         match next {
@@ -125,10 +149,10 @@ impl Ledger {
                 }
                 writes.push(written);
             }
-            let mut tally = Tally::default();
-            let (finals, tied) = write_lanes(&mut transaction, &writes, targets, standing.now, &mut tally).await?;
+            let calls = settlements.iter().map(|one| (one.claimed.id, &one.attempt)).collect();
+            let beside = Beside { calls, ..Beside::default() };
+            let (finals, tied) = write_lanes(&mut transaction, &writes, beside, targets, standing.now).await?;
             report.finals = finals;
-            write_attempts(&mut transaction, settlements.iter().map(|one| (one.claimed.id, &one.attempt)), tally).await?;
             fail_point!("settle-written");
             transaction.commit().await?;
             fail_point!("settle-committed");

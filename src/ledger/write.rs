@@ -1,18 +1,21 @@
 //! A lane after its turn, as the difference to its rows.
 
+use super::attempts::AttemptRow;
 use super::codec::{json_text, state};
-use super::finals::{FinalRow, write_finals};
+use super::finals::{Ending, FinalRow};
 use super::load::{Before, Head, WorkRow};
-use super::merge::tie_lanes;
-use super::naming::{OrderKey, ThingKey, write_thing_rows};
-use super::save::Tally;
+use super::merge::{lead_learned, tie_lanes};
+use super::naming::{OrderKey, ThingKey};
+use super::save::{OutcomeRow, Tally};
 use super::settle::Release;
+use super::writes::Writes;
 use super::{LedgerError, Targets};
 use crate::event::{Alias, AliasKind};
 use crate::plan::lane::{Lane, Settled, Standing, Stands};
 use crate::plan::names::NameRow;
 use crate::plan::rank::EventNo;
 use crate::plan::subject::Name;
+use crate::plan::things::Change;
 use crate::plan::turn::Turn;
 use chrono::{DateTime, TimeDelta, Utc};
 use fail::fail_point;
@@ -25,15 +28,16 @@ use std::sync::Arc;
 pub struct Written {
     pub(super) id: i64,
     /// Whether this ends a lease: then what the lane's holders did before no longer counts against it.
-    is_settled: bool,
+    pub(super) is_settled: bool,
     target: String,
-    release: Release,
-    bwp_id: Option<String>,
+    pub(super) release: Release,
+    pub(super) bwp_id: Option<String>,
     /// Whether the lane has just got to know that id.
     is_new_id: bool,
-    memo: String,
-    flight: Vec<EventNo>,
-    things: Vec<ThingRow>,
+    pub(super) memo: String,
+    pub(super) flight: Vec<EventNo>,
+    pub(super) new_things: Vec<ThingRow>,
+    pub(super) things: Vec<ThingRow>,
     gone_things: Vec<String>,
     names: Vec<(AliasKind, Alias, NameRow)>,
     parked: Vec<Parked>,
@@ -42,9 +46,9 @@ pub struct Written {
 
 /// A thing whose row has to say something new.
 #[derive(Debug)]
-struct ThingRow {
-    subject: String,
-    doc: String,
+pub(super) struct ThingRow {
+    pub(super) subject: String,
+    pub(super) doc: String,
 }
 
 /// An event that is final, with what its row and its outcome say beside it.
@@ -76,12 +80,13 @@ impl Written {
         release: Release,
         now: DateTime<Utc>,
     ) -> Result<Written, LedgerError> {
-        let (mut things, mut gone_things) = (Vec::new(), Vec::new());
-        for (subject, thing) in lane.things.changes() {
+        let (mut new_things, mut things, mut gone_things) = (Vec::new(), Vec::new(), Vec::new());
+        for (subject, change) in lane.things.changes() {
             let subject = serde_json::to_string(subject)?;
-            match thing {
-                Some(thing) => things.push(ThingRow { subject, doc: json_text(thing) }),
-                None => gone_things.push(subject),
+            match change {
+                Change::New(thing) => new_things.push(ThingRow { subject, doc: json_text(thing) }),
+                Change::Changed(thing) => things.push(ThingRow { subject, doc: json_text(thing) }),
+                Change::Gone => gone_things.push(subject),
             }
         }
         let flight = lane.memo.intents.iter().filter(|intent| intent.stands == Stands::InFlight);
@@ -103,6 +108,7 @@ impl Written {
             is_new_id: lane.bwp_id != before.bwp_id,
             memo: json_text(&lane.memo),
             flight: flight.into_iter().collect(),
+            new_things,
             things,
             gone_things,
             names: lane.names.learned(),
@@ -178,97 +184,55 @@ fn parked(lane: &mut Lane, before: &Before, turn: &Turn) -> Result<Vec<Parked>, 
     Ok(parked)
 }
 
-/// Writes lanes whose rows are locked. Gives what became final, and the lanes that were merged: their leases no longer stand. What
-/// became final is counted in `tally`, which is to be written last.
-pub async fn write_lanes(
-    db: &mut PgConnection,
-    writes: &[Written],
-    targets: &Targets,
-    now: DateTime<Utc>,
-    tally: &mut Tally,
-) -> Result<(Vec<FinalRow>, BTreeSet<i64>), LedgerError> {
-    if writes.is_empty() {
-        return Ok(Default::default());
-    }
-    forget_things(db, writes).await?;
-    write_heads(db, writes).await?;
-    fail_point!("write-heads");
-    write_names(db, writes).await?;
-    fail_point!("write-names");
-    write_parked(db, writes).await?;
-    fail_point!("write-parked");
-    let finals = write_finals(db, writes, now, tally).await?;
-    fail_point!("write-finals");
-    // Last, since a tie moves what has just been written.
-    let tied = tie_lanes(db, &learned_orders(writes), targets).await?;
-    Ok((finals, tied))
+/// What is written beside lanes: outcomes of events that never had a turn, calls, and what changes of the running totals.
+#[derive(Default)]
+pub(super) struct Beside<'a> {
+    pub outcomes: Vec<OutcomeRow>,
+    pub calls: Vec<(i64, &'a AttemptRow)>,
+    pub tally: Tally,
 }
 
-/// Lanes' own rows, and what is known of their things.
-async fn write_heads(db: &mut PgConnection, writes: &[Written]) -> Result<(), LedgerError> {
-    let flights: Vec<String> = writes.iter().map(|written| array(&written.flight)).collect();
-    let (leases, enough): (Vec<Option<f64>>, Vec<Option<f64>>) = writes
-        .iter()
-        .map(|written| match written.release {
-            Release::Lease(lease) => (Some(lease.as_secs_f64()), None),
-            Release::Hold { lease, least } => (Some(lease.as_secs_f64()), Some(least.as_secs_f64())),
-            Release::Now | Release::At(_) | Release::Never => (None, None),
-        })
-        .unzip();
-    let dues: Vec<Option<DateTime<Utc>>> = writes
-        .iter()
-        .map(|written| match written.release {
-            Release::At(at) => Some(at),
-            Release::Now => Some(DateTime::<Utc>::UNIX_EPOCH),
-            Release::Lease(_) | Release::Hold { .. } | Release::Never => None,
-        })
-        .collect();
-    let things = || writes.iter().flat_map(|written| written.things.iter().map(|thing| (written.id, thing)));
-    sqlx::query(
-        "WITH things AS (
-            INSERT INTO entity (lane, subject, doc)
-            SELECT k.lane, k.subject, k.doc::json FROM unnest($9::bigint[], $10::text[], $11::text[]) AS k (lane, subject, doc)
-            ON CONFLICT (lane, subject) DO UPDATE SET doc = excluded.doc, changed_at = excluded.changed_at
-         )
-         UPDATE lane l SET
-            is_leased = k.lease IS NOT NULL,
-            lease_no = l.lease_no + (k.lease IS NOT NULL)::int,
-            used_on = current_date,
-            next_at = CASE
-                -- Not written anew as long as it is enough: no index changes then.
-                WHEN l.next_at >= now() + make_interval(secs => k.enough) THEN l.next_at
-                WHEN k.lease IS NOT NULL THEN now() + make_interval(secs => k.lease)
-                WHEN l.is_dirty AND l.is_leased THEN now()
-                WHEN k.due = 'epoch' THEN now()
-                -- A lane that only rests is never due at once: nothing can make it spin.
-                WHEN k.due IS NOT NULL THEN greatest(k.due, now() + interval '20 ms') END,
-            is_dirty = false,
-            touches = CASE WHEN k.lease IS NULL THEN 0 WHEN k.is_settled THEN 1 ELSE l.touches + 1 END,
-            parked_until = CASE WHEN k.lease IS NOT NULL AND NOT k.is_settled THEN l.parked_until END,
-            bwp_id = coalesce(k.bwp_id, l.bwp_id), memo = k.memo::json, flight = k.flight::bigint[]
-         FROM unnest($1::bigint[], $2::float8[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::bool[],
-                     $8::float8[])
-              AS k (id, lease, due, bwp_id, memo, flight, is_settled, enough)
-         WHERE l.id = k.id",
-    )
-    .bind(writes.iter().map(|written| written.id).collect::<Vec<_>>())
-    .bind(leases)
-    .bind(dues)
-    .bind(writes.iter().map(|written| written.bwp_id.as_deref()).collect::<Vec<_>>())
-    .bind(writes.iter().map(|written| Some(&*written.memo).filter(|memo| *memo != "{}")).collect::<Vec<_>>())
-    .bind(flights)
-    .bind(writes.iter().map(|written| written.is_settled).collect::<Vec<_>>())
-    .bind(enough)
-    .bind(things().map(|(lane, _)| lane).collect::<Vec<_>>())
-    .bind(things().map(|(_, thing)| thing.subject.as_str()).collect::<Vec<_>>())
-    .bind(things().map(|(_, thing)| thing.doc.as_str()).collect::<Vec<_>>())
-    .execute(db)
-    .await?;
-    Ok(())
+/// Writes lanes whose rows are locked, and what goes with them; the last that a transaction does. Gives what became final, and the lanes
+/// that were merged: their leases no longer stand.
+pub(super) async fn write_lanes(
+    db: &mut PgConnection,
+    lanes: &[Written],
+    beside: Beside<'_>,
+    targets: &Targets,
+    now: DateTime<Utc>,
+) -> Result<(Vec<FinalRow>, BTreeSet<i64>), LedgerError> {
+    let Beside { mut outcomes, calls, mut tally } = beside;
+    forget_things(db, lanes).await?;
+    write_parked(db, lanes).await?;
+    fail_point!("write-parked");
+    let ending = Ending::of(db, lanes).await?;
+    fail_point!("finals-ended");
+    let others = outcomes.len();
+    outcomes.extend(ending.outcomes(now, &mut tally));
+    let learned = learned_orders(lanes);
+    let are_led = lead_learned(db, &learned).await?;
+    fail_point!("write-led");
+    // Where a name leads elsewhere, other names are locked yet, before the totals.
+    let (counted, later) = if are_led { (tally, Tally::default()) } else { (Tally::default(), tally) };
+    let recorded = Writes { lanes, names: names(lanes), outcomes: &outcomes, calls, tally: counted }.write(db).await?;
+    fail_point!("write-written");
+    // Last, since a tie moves what has just been written.
+    let tied = if are_led { BTreeSet::new() } else { tie_lanes(db, &learned, targets).await? };
+    later.write(db).await?;
+    Ok((ending.finals(&recorded[others.min(recorded.len())..], now), tied))
+}
+
+/// The names of things that lanes have learned.
+fn names(lanes: &[Written]) -> Vec<(ThingKey<'_>, &NameRow)> {
+    let names = lanes.iter().flat_map(|written| {
+        let things = written.names.iter().filter(|(kind, ..)| *kind != AliasKind::Order);
+        things.map(|(kind, alias, row)| ((written.id, *kind, alias), row))
+    });
+    names.collect()
 }
 
 /// An array as text, since arrays of arrays of different lengths are none in SQL.
-fn array(numbers: &[EventNo]) -> String {
+pub(super) fn array(numbers: &[EventNo]) -> String {
     let list: Vec<String> = numbers.iter().map(ToString::to_string).collect();
     format!("{{{}}}", list.join(","))
 }
@@ -285,17 +249,6 @@ async fn forget_things(db: &mut PgConnection, writes: &[Written]) -> Result<(), 
         .execute(db)
         .await?;
     Ok(())
-}
-
-async fn write_names(db: &mut PgConnection, writes: &[Written]) -> Result<(), LedgerError> {
-    let rows: Vec<(ThingKey, &NameRow)> = writes
-        .iter()
-        .flat_map(|written| {
-            let things = written.names.iter().filter(|(kind, ..)| *kind != AliasKind::Order);
-            things.map(|(kind, alias, row)| ((written.id, *kind, alias), row))
-        })
-        .collect();
-    write_thing_rows(db, rows).await
 }
 
 /// Names of orders that Buy with Prime has just confirmed: each leads to its lane, or ties it to another.

@@ -19,6 +19,17 @@ pub struct Things {
     unindexed: BTreeMap<Subject, Vec<Alias>>,
 }
 
+/// What a row does not say yet.
+#[derive(Debug, Clone, Copy)]
+pub enum Change<'a> {
+    /// There is no row.
+    New(&'a Thing),
+    /// The row says something else.
+    Changed(&'a Thing),
+    /// The thing is no longer there.
+    Gone,
+}
+
 impl Things {
     /// Puts a thing in as it stands in the ledger.
     pub fn load(&mut self, subject: Subject, thing: Thing) {
@@ -82,10 +93,17 @@ impl Things {
         self.all.into_iter()
     }
 
-    /// What the rows do not say yet: things as they are now; none where it is gone.
-    pub fn changes(&self) -> impl Iterator<Item = (&Subject, Option<&Thing>)> {
-        let now = self.before.iter().map(|(subject, before)| (subject, before.as_ref(), self.all.get(subject)));
-        now.filter(|(_, before, now)| before != now).map(|(subject, _, now)| (subject, now))
+    /// What the rows do not say yet.
+    pub fn changes(&self) -> impl Iterator<Item = (&Subject, Change<'_>)> {
+        self.before.iter().filter_map(|(subject, before)| {
+            let change = match (before, self.all.get(subject)) {
+                (None, Some(now)) => Change::New(now),
+                (Some(before), Some(now)) if before != now => Change::Changed(now),
+                (Some(_), None) => Change::Gone,
+                (Some(_), Some(_)) | (None, None) => return None,
+            };
+            Some((subject, change))
+        })
     }
 
     /// The rows say it all now.
@@ -167,11 +185,14 @@ mod tests {
                     0 => _ = things.remove(&subject(at)),
                     1 => things.reindex(),
                     2 => {
-                        let changes: Vec<_> = things.changes().map(|(subject, thing)| (subject.clone(), thing.cloned())).collect();
-                        for (subject, thing) in changes {
-                            match thing {
-                                Some(thing) => prop_assert!(rows.insert(subject, thing.clone()) != Some(thing), "nothing new"),
-                                None => prop_assert!(rows.remove(&subject).is_some(), "it was not there"),
+                        for (subject, change) in things.changes() {
+                            match change {
+                                Change::New(thing) => prop_assert!(rows.insert(subject.clone(), thing.clone()).is_none(), "it was there"),
+                                Change::Changed(thing) => {
+                                    let before = rows.insert(subject.clone(), thing.clone());
+                                    prop_assert!(before.is_some_and(|before| before != *thing), "nothing new");
+                                }
+                                Change::Gone => prop_assert!(rows.remove(subject).is_some(), "it was not there"),
                             }
                         }
                         prop_assert_eq!(&rows, &things.all);

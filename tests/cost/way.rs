@@ -10,6 +10,7 @@ use bwp_sync::ledger::Place;
 use bwp_sync::outcome::{self, Final};
 use bwp_sync::plan::lane::{Live, Settled};
 use bwp_sync::plan::subject::AliasTypes;
+use bwp_sync::plan::things::Change;
 use bwp_sync::plan::{Lane, Next, Rules};
 use bwp_sync::prime::answer;
 use bwp_sync::prime::documents::Operation;
@@ -98,8 +99,9 @@ fn read(record: &str, no: i64, types: &AliasTypes) -> Live {
 
 /// What a settle writes of the lane.
 fn store(lane: &mut Lane) {
-    for (subject, thing) in lane.things.changes() {
-        black_box((serde_json::to_string(subject).unwrap(), serde_json::to_string(&thing).unwrap()));
+    for (subject, change) in lane.things.changes() {
+        let (Change::New(thing) | Change::Changed(thing)) = change else { continue };
+        black_box((serde_json::to_string(subject).unwrap(), serde_json::to_string(thing).unwrap()));
     }
     black_box((serde_json::to_string(&lane.memo).unwrap(), lane.names.learned()));
     lane.things.stored();
