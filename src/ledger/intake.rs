@@ -105,7 +105,7 @@ async fn take_in(
 ) -> Result<Option<Taken>, LedgerError> {
     let mut report = Report::default();
     let mut tally = read(batch, &mut report);
-    let Sorted { fresh, repeated, now } = sort_out(db, batch, targets).await?;
+    let Sorted { fresh, repeated, lanes: known, now } = sort_out(db, batch, targets).await?;
     fail_point!("intake-sorted");
     let said: Vec<Said> = fresh.iter().filter_map(|event| Said::of(event, targets)).collect();
     // What is said may lead events elsewhere: then their lanes are made due once it has been, and none is taken up.
@@ -118,7 +118,7 @@ async fn take_in(
     };
     let are_due = matches!(locking, Locking::Due(_));
     let orders = fresh.iter().map(|event| event.order);
-    let Some(mut lanes) = lanes_of(db, orders, &said, locking).await? else { return Ok(None) };
+    let Some(mut lanes) = lanes_of(db, orders, &said, Some(known), locking).await? else { return Ok(None) };
     fail_point!("intake-locked");
     say(db, &said, &mut lanes, targets).await?;
     fail_point!("intake-aliased");
@@ -195,7 +195,7 @@ pub(super) async fn take_anew(
     let fresh: Vec<Fresh> = anew.iter().map(|anew| anew.fresh(targets)).collect();
     let said: Vec<Said> = fresh.iter().filter_map(|event| Said::of(event, targets)).collect();
     let orders = fresh.iter().map(|event| event.order);
-    let Some(mut lanes) = lanes_of(db, orders, &said, Locking::Only).await? else {
+    let Some(mut lanes) = lanes_of(db, orders, &said, None, Locking::Only).await? else {
         return Err(LedgerError::Unavailable("lanes were merged meanwhile".into()));
     };
     say(db, &said, &mut lanes, targets).await?;

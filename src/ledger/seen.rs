@@ -2,7 +2,7 @@
 
 use super::codec::identity_hash;
 use super::inbox::{Content, Incoming, Original, Place};
-use super::naming::{OrderKey, types_of};
+use super::naming::{Lanes, OrderKey, columns, types_of};
 use super::retry::retake;
 use super::{LedgerError, Targets};
 use crate::event::{Data, Event};
@@ -39,6 +39,8 @@ pub(super) type Repeated<'a> = (&'a Place, &'a Event, Uuid, &'a Original);
 pub(super) struct Sorted<'a> {
     pub fresh: Vec<Fresh<'a>>,
     pub repeated: Vec<Repeated<'a>>,
+    /// Where the names lead by which its events name their orders, as far as they lead anywhere.
+    pub lanes: Lanes<'a>,
     pub now: DateTime<Utc>,
 }
 
@@ -61,28 +63,51 @@ pub(super) async fn sort_out<'a>(
         let order = OrderKey::of(event, types_of(targets, &event.envelope.target));
         candidates.push(Fresh { place: &incoming.place, event, original, hash, order, number: 1, retaken: None });
     }
-    let (new, now) = remember(db, hashes).await?;
+    let Remembered { new, lanes, now } = remember(db, hashes, candidates.iter().map(|event| event.order).collect()).await?;
     fail_point!("intake-seen");
     let (mut fresh, mut old): (Vec<Fresh>, Vec<Fresh>) = candidates.into_iter().partition(|event| new.contains(&event.hash));
     retake(db, &mut fresh, &mut old, targets).await?;
     repeated.extend(old.into_iter().map(|old| (old.place, old.event, old.hash, old.original)));
-    Ok(Sorted { fresh, repeated, now })
+    Ok(Sorted { fresh, repeated, lanes, now })
 }
 
-/// Remembers identities. Gives those that were not known, and the time. A dead event may outlive the memory of its identity: it is
-/// still the same event.
-async fn remember(db: &mut PgConnection, hashes: BTreeSet<Uuid>) -> Result<(BTreeSet<Uuid>, DateTime<Utc>), LedgerError> {
-    let rows: Vec<(DateTime<Utc>, Option<Uuid>)> = sqlx::query_as(
+/// What was not known before, and what else a batch has to know.
+struct Remembered<'a> {
+    new: BTreeSet<Uuid>,
+    lanes: Lanes<'a>,
+    now: DateTime<Utc>,
+}
+
+/// Remembers identities, and looks up where names of orders lead. A dead event may outlive the memory of its identity: it is still the
+/// same event.
+async fn remember<'a>(
+    db: &mut PgConnection,
+    hashes: BTreeSet<Uuid>,
+    orders: BTreeSet<OrderKey<'a>>,
+) -> Result<Remembered<'a>, LedgerError> {
+    let orders: Vec<OrderKey> = orders.into_iter().collect();
+    let (targets, types, ids) = columns(orders.iter().copied());
+    let rows: Vec<(DateTime<Utc>, Option<Uuid>, Option<i64>, Option<i64>)> = sqlx::query_as(
         "WITH new AS (
              INSERT INTO seen (hash) SELECT unnest($1::uuid[]) ON CONFLICT DO NOTHING RETURNING hash
          )
-         SELECT now(), new.hash FROM (SELECT) AS always
+         SELECT now(), new.hash, NULL::bigint, NULL::bigint FROM (SELECT) AS always
          LEFT JOIN (new LEFT JOIN LATERAL (SELECT true AS is_dead FROM work w WHERE w.state = 3 AND w.hash = new.hash LIMIT 1) w
-             ON true) ON w.is_dead IS NULL",
+             ON true) ON w.is_dead IS NULL
+         UNION ALL
+         SELECT now(), NULL, k.at, n.lane
+         FROM unnest($2::text[], $3::text[], $4::text[]) WITH ORDINALITY AS k (target, alias_type, id, at)
+         CROSS JOIN LATERAL (SELECT lane FROM order_name n
+             WHERE (n.target, n.alias_type, n.id) = (k.target, k.alias_type, k.id) LIMIT 1) n",
     )
     .bind(hashes.into_iter().collect::<Vec<_>>())
+    .bind(targets)
+    .bind(types)
+    .bind(ids)
     .fetch_all(db)
     .await?;
-    let now = rows.first().map_or(DateTime::UNIX_EPOCH, |(now, _)| *now);
-    Ok((rows.into_iter().filter_map(|(_, hash)| hash).collect(), now))
+    let now = rows.first().map_or(DateTime::UNIX_EPOCH, |(now, ..)| *now);
+    let key = |at: i64| usize::try_from(at - 1).ok().and_then(|at| orders.get(at)).copied();
+    let lanes = rows.iter().filter_map(|(_, _, at, lane)| Some((key((*at)?)?, (*lane)?))).collect();
+    Ok(Remembered { new: rows.into_iter().filter_map(|(_, hash, ..)| hash).collect(), lanes, now })
 }

@@ -128,7 +128,7 @@ impl Import {
     /// Rows that say something of orders that are known already. None where a lane was merged away before it could be locked.
     async fn change(&self, db: &mut PgConnection, said: &[Said<'_>]) -> Result<Option<Vec<Effect>>, LedgerError> {
         let Importing { target, types, .. } = &self.importing;
-        let Some(mut lanes) = lanes_of(db, said.iter().map(|said| said.order), said, Locking::Only).await? else {
+        let Some(mut lanes) = lanes_of(db, said.iter().map(|said| said.order), said, None, Locking::Only).await? else {
             return Ok(None);
         };
         let targets = Targets::from([(target.clone(), types.clone())]);

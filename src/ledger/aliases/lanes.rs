@@ -34,18 +34,25 @@ pub(in crate::ledger) enum Locking<'a> {
 }
 
 /// The lanes of some orders and of all that rows name, made where there are none, and locked. None where one was merged away or forgotten
-/// meanwhile.
+/// meanwhile. Where the orders' own names lead may be `known`.
 pub(in crate::ledger) async fn lanes_of<'a>(
     db: &mut PgConnection,
     orders: impl Iterator<Item = OrderKey<'a>>,
     said: &[Said<'a>],
+    known: Option<Lanes<'a>>,
     locking: Locking<'_>,
 ) -> Result<Option<Lanes<'a>>, LedgerError> {
     let keys: BTreeSet<OrderKey> = orders.chain(said.iter().filter_map(Said::tied_to)).collect();
     if keys.is_empty() {
         return Ok(Some(Lanes::new()));
     }
-    let mut lanes = find_lanes(db, keys.iter().copied().collect()).await?;
+    let mut lanes = match known.filter(|_| said.is_empty()) {
+        Some(mut known) => {
+            known.retain(|key, _| keys.contains(key));
+            known
+        }
+        None => find_lanes(db, keys.iter().copied().collect()).await?,
+    };
     let mut adopted = Vec::new();
     if lanes.len() < keys.len() {
         let groups = groups(said);
