@@ -13,6 +13,7 @@ pub mod ingest;
 pub mod kafka;
 pub mod ledger;
 pub mod map;
+pub mod moment;
 pub mod ops;
 pub mod outcome;
 pub mod plan;

@@ -283,11 +283,11 @@ impl Lane {
         let subject = self.canonical(&part.subject).into_owned();
         self.thing(subject.clone()).pace = Default::default();
         for (kind, alias, id) in part.effect.apply(&subject, &mut self.things, now) {
-            self.names.learn(kind, alias, &id, now);
+            self.names.learn(kind, &alias, &id, now);
         }
         if let (Effect::Order(effect), Some(id)) = (&part.effect, self.order_id().map(str::to_owned)) {
             for alias in &effect.aliases {
-                self.names.learn(AliasKind::Order, alias.clone(), &id, now);
+                self.names.learn(AliasKind::Order, alias, &id, now);
             }
         }
     }

@@ -14,6 +14,9 @@ pub type Group = Vec<EventNo>;
 /// The groups of these events of a lane, by their first events.
 pub fn groups(lane: &Lane, events: impl IntoIterator<Item = EventNo>) -> BTreeMap<EventNo, Group> {
     let events: Vec<(EventNo, &Live)> = events.into_iter().filter_map(|no| Some((no, lane.events.get(&no)?))).collect();
+    if let [(no, _)] = events[..] {
+        return BTreeMap::from([(no, vec![no])]);
+    }
     let mut speakers: BTreeMap<Cow<Subject>, usize> = BTreeMap::new();
     // The group of each event, as the place of an earlier event of it, or its own where it is the first.
     let mut earlier: Vec<usize> = Vec::with_capacity(events.len());

@@ -40,7 +40,7 @@ impl Found {
     /// The events that the next entry is sent for.
     pub fn senders(&self) -> BTreeSet<EventNo> {
         let holders = match &self.plan {
-            Plan::Send { step, .. } => self.known.holders(step),
+            Plan::Send { step, .. } => self.known.holders(*step),
             _ => BTreeSet::new(),
         };
         if holders.is_empty() { self.holders.clone() } else { holders }
@@ -233,7 +233,7 @@ impl Lane {
             };
             let pending = match &plan {
                 Plan::Done { .. } => BTreeSet::new(),
-                Plan::Send { outstanding, .. } => match known.holders(outstanding) {
+                Plan::Send { outstanding, .. } => match known.holders(*outstanding) {
                     // Only members of snapshots that died of old age are left: whoever speaks of the thing now brings them.
                     pending if pending.is_empty() => holders.clone(),
                     pending => pending,
@@ -248,10 +248,10 @@ impl Lane {
     }
 
     /// The things that an event still counts for: not those for which it was refused.
-    pub fn open_facets<'a>(&'a self, live: &'a Live) -> Vec<(Cow<'a, Subject>, &'a Facet)> {
+    pub fn open_facets<'a, 'l: 'a>(&'a self, live: &'l Live) -> impl Iterator<Item = (Cow<'a, Subject>, &'l Facet)> {
         let refused: BTreeSet<Cow<Subject>> = live.progress.refused.iter().map(|(subject, _)| self.canonical(subject)).collect();
         let all = live.facets.iter().map(|(subject, facet)| (self.canonical(subject), facet));
-        all.filter(|(subject, _)| !refused.contains(subject)).collect()
+        all.filter(move |(subject, _)| !refused.contains(subject))
     }
 
     fn plan(&self, context: &Context, subject: &Subject, known: &Known, is_part: bool) -> Plan {

@@ -71,9 +71,10 @@ impl Things {
 
     /// Takes in a thing that is known elsewhere, or under another name, as this subject.
     pub fn unite(&mut self, subject: Subject, thing: Thing) {
-        match self.get_mut(&subject) {
-            Some(present) => present.absorb(thing),
-            None => *self.hold(&subject) = thing,
+        self.note(&subject);
+        match self.all.entry(subject) {
+            btree_map::Entry::Occupied(present) => present.into_mut().absorb(thing),
+            btree_map::Entry::Vacant(free) => _ = free.insert(thing),
         }
     }
 
