@@ -21,6 +21,7 @@ pub mod prime;
 pub mod publish;
 pub mod run;
 pub mod tend;
+pub mod text;
 
 /// The version of the program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -190,8 +190,7 @@ fn write(id: String, traceparent: Option<&str>, data: Outcome) -> String {
         traceparent,
         data,
     };
-    // Strings, numbers and options always have a JSON form.
-    serde_json::to_string(&envelope).unwrap_or_default()
+    crate::text::json(&envelope, 768)
 }
 
 fn own_id(reference: &Reference) -> Option<&str> {

@@ -100,7 +100,7 @@ fn masked(value: &Value) -> Masked<'_> {
 
 /// JSON text as it was written here, without what is masked in it: the same text, where nothing is.
 pub fn text_without_payers(text: &str) -> Cow<'_, str> {
-    if shows_all(text.as_bytes()) {
+    if shows_all(text) {
         return Cow::Borrowed(text);
     }
     // What cannot be read is not shown.
@@ -108,19 +108,20 @@ pub fn text_without_payers(text: &str) -> Cow<'_, str> {
     Cow::Owned(serde_json::to_string(&masked(&value)).unwrap_or_default())
 }
 
-/// Whether surely nothing in a JSON text is masked: no `@` is in it, and nothing personal in the name of a member, which is a string
-/// that neither a comma nor an end follows.
-fn shows_all(text: &[u8]) -> bool {
+/// Whether surely nothing in a JSON text is masked: no `@` is in it, no letter stands there by its number, and nothing personal is in
+/// the name of a member, which is a string that neither a comma nor an end follows.
+fn shows_all(text: &str) -> bool {
+    if text.contains('@') || text.contains("\\u") {
+        return false;
+    }
+    let text = text.as_bytes();
     let names_a_member = |rest: &[u8]| {
         let end = rest.iter().position(|byte| *byte == b'"');
         end.is_none_or(|end| end == 0 || rest[end - 1] == b'\\' || !matches!(rest.get(end + 1), Some(b',' | b'}' | b']')))
     };
-    text.iter().enumerate().all(|(at, byte)| match byte {
-        b'@' => false,
-        // Its own letters may be spelt by their numbers.
-        b'\\' => text.get(at + 1) != Some(&b'u'),
-        _ => !is_at_personal(&text[at..]) || !names_a_member(&text[at..]),
-    })
+    let may_begin = |pair: &[u8]| BEGINNINGS[letter(pair[0])] & (1 << letter(pair[1])) != 0;
+    let mut beginnings = text.windows(2).enumerate().filter(|(_, pair)| may_begin(pair));
+    !beginnings.any(|(at, _)| is_at_personal(&text[at..]) && names_a_member(&text[at..]))
 }
 
 fn is_address(text: &str) -> bool {
@@ -179,18 +180,25 @@ impl Serialize for Masked<'_> {
     }
 }
 
-/// Parts of the names of members that hold personal data, also where they are misspelt or misplaced, by their first letter.
-/// `extensions` is the producer's own.
-const fn personal(first: u8) -> &'static [&'static str] {
-    match first.to_ascii_lowercase() {
-        b'a' => &["address"],
-        b'b' => &["buyer"],
-        b'c' => &["contact", "card", "customer"],
-        b'e' => &["email", "extensions"],
-        b'p' => &["payer", "phone"],
-        b'r' => &["recipient"],
-        _ => &[],
+/// Parts of the names of members that hold personal data, also where they are misspelt or misplaced. `extensions` is the producer's
+/// own.
+const PERSONAL: [&str; 10] =
+    ["address", "buyer", "contact", "card", "customer", "email", "extensions", "payer", "phone", "recipient"];
+
+/// The second letters of these parts, by their first.
+const BEGINNINGS: [u32; 32] = {
+    let (mut beginnings, mut at) = ([0; 32], 0);
+    while at < PERSONAL.len() {
+        let part = PERSONAL[at].as_bytes();
+        beginnings[letter(part[0])] |= 1 << letter(part[1]);
+        at += 1;
     }
+    beginnings
+};
+
+/// The number of a letter, large or small. What is no letter has the number of one.
+const fn letter(byte: u8) -> usize {
+    (byte & 31) as usize
 }
 
 fn is_personal(name: &str) -> bool {
@@ -200,8 +208,7 @@ fn is_personal(name: &str) -> bool {
 
 /// Whether a text begins with such a part.
 fn is_at_personal(text: &[u8]) -> bool {
-    let begins = |part: &&str| text.get(..part.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(part.as_bytes()));
-    text.first().is_some_and(|first| personal(*first).iter().any(begins))
+    PERSONAL.iter().any(|part| text.get(..part.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(part.as_bytes())))
 }
 
 #[cfg(test)]

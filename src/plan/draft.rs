@@ -158,7 +158,14 @@ fn push(member: &mut Member, item: String) {
 
 /// The variables of a mutation, as they are sent.
 fn variables(input: &Input, identifier: &str) -> String {
-    let mut text = String::from("{\"input\":{");
+    let items = |member: &Member| match member {
+        Member::Value(value) => value.len(),
+        Member::List(items) | Member::Details(items) => items.iter().map(|item| item.len() + 1).sum(),
+    };
+    // With the names and brackets around them.
+    let size: usize = input.values().map(|member| items(member) + 40).sum();
+    let mut text = String::with_capacity(size + identifier.len() + 40);
+    text.push_str("{\"input\":{");
     for (at, (name, member)) in input.iter().enumerate() {
         text.push_str(if at == 0 { "\"" } else { ",\"" });
         text.push_str(name);

@@ -7,8 +7,7 @@ use serde_json::{Number, Value};
 
 /// The JSON text of an input.
 pub fn text(input: &impl Serialize) -> String {
-    // Strings, numbers, lists and options always have a JSON form.
-    serde_json::to_string(input).unwrap_or_default()
+    crate::text::json(input, 128)
 }
 
 /// Writes an object of members that are JSON text already; their names need no escapes.

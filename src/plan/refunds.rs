@@ -114,7 +114,7 @@ fn entry(news: News, state: RefundState, total: Money, held: &RefundHeld, bwp_id
             "Buy with Prime already holds the refund as it is wanted; payments that are not final are held back",
         );
     }
-    let entry = json::text(&Input {
+    let input = Input {
         aliases: json::aliases(&news.aliases),
         id: bwp_id,
         payment_details: news.payments.iter().map(|payment| (*payment).into()).collect(),
@@ -123,7 +123,8 @@ fn entry(news: News, state: RefundState, total: Money, held: &RefundHeld, bwp_id
         refund_status_reason: news.status_reason,
         refund_total: Total { total_amount: (&total).into() },
         state: state.as_str(),
-    });
+    };
+    let entry = crate::text::json(&input, 512);
     let effect = RefundEffect {
         create: !held.exists && bwp_id.is_none(),
         state,

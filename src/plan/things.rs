@@ -32,6 +32,9 @@ impl Things {
             subject.kind() == kind && self.all.get(subject).is_some_and(|thing| carried(thing).any(|carried| carried == alias))
         };
         let indexed = self.carriers.get(&kind).and_then(|carriers| carriers.get(alias)).into_iter().flatten();
+        if self.unindexed.is_empty() {
+            return indexed.min();
+        }
         let indexed = indexed.filter(|subject| !self.unindexed.contains_key(subject));
         indexed.chain(self.unindexed.keys().filter(carries)).min()
     }

@@ -14,6 +14,7 @@ use bwp_sync::plan::{Lane, Next, Rules};
 use bwp_sync::prime::answer;
 use bwp_sync::prime::documents::Operation;
 use bwp_sync::prime::exchange::Exchange;
+use bwp_sync::text::json as written;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use std::hint::black_box;
@@ -98,9 +99,9 @@ fn read(record: &str, no: i64, types: &AliasTypes) -> Live {
 /// What a settle writes of the lane.
 fn store(lane: &mut Lane) {
     for (subject, thing) in lane.things.changes() {
-        black_box((serde_json::to_string(subject).unwrap(), serde_json::to_string(&thing).unwrap()));
+        black_box((serde_json::to_string(subject).unwrap(), written(&thing, 512)));
     }
-    black_box((serde_json::to_string(&lane.memo).unwrap(), lane.names.learned()));
+    black_box((written(&lane.memo, 512), lane.names.learned()));
     lane.things.stored();
     lane.names.forget_learned();
 }
