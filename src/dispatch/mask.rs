@@ -180,23 +180,35 @@ impl Serialize for Masked<'_> {
     }
 }
 
-/// Parts of the names of members that hold personal data, also where they are misspelt or misplaced. `extensions` is the producer's
-/// own.
-const PERSONAL: [&str; 10] =
-    ["address", "buyer", "contact", "card", "customer", "email", "extensions", "payer", "phone", "recipient"];
+/// Parts of the names of members that hold personal data, also where they are misspelt or misplaced, by their first letter.
+/// `extensions` is the producer's own.
+const fn personal(first: u8) -> &'static [&'static str] {
+    match first.to_ascii_lowercase() {
+        b'a' => &["address"],
+        b'b' => &["buyer"],
+        b'c' => &["contact", "card", "customer"],
+        b'e' => &["email", "extensions"],
+        b'p' => &["payer", "phone"],
+        b'r' => &["recipient"],
+        _ => &[],
+    }
+}
 
-/// The second letters of these parts, by their first.
+/// The second letters of these parts as bits, by their first.
 const BEGINNINGS: [u32; 32] = {
-    let (mut beginnings, mut at) = ([0; 32], 0);
-    while at < PERSONAL.len() {
-        let part = PERSONAL[at].as_bytes();
-        beginnings[letter(part[0])] |= 1 << letter(part[1]);
-        at += 1;
+    let (mut beginnings, mut first) = ([0; 32], b'a');
+    while first <= b'z' {
+        let (parts, mut at) = (personal(first), 0);
+        while at < parts.len() {
+            beginnings[letter(first)] |= 1 << letter(parts[at].as_bytes()[1]);
+            at += 1;
+        }
+        first += 1;
     }
     beginnings
 };
 
-/// The number of a letter, large or small. What is no letter has the number of one.
+/// The number of a letter, large or small. What is none has the number of one, too.
 const fn letter(byte: u8) -> usize {
     (byte & 31) as usize
 }
@@ -208,7 +220,8 @@ fn is_personal(name: &str) -> bool {
 
 /// Whether a text begins with such a part.
 fn is_at_personal(text: &[u8]) -> bool {
-    PERSONAL.iter().any(|part| text.get(..part.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(part.as_bytes())))
+    let begins = |part: &&str| text.get(..part.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(part.as_bytes()));
+    text.first().is_some_and(|first| personal(*first).iter().any(begins))
 }
 
 #[cfg(test)]

@@ -281,7 +281,7 @@ impl Lane {
 
     fn apply(&mut self, part: &Part, now: DateTime<Utc>) {
         let subject = self.canonical(&part.subject).into_owned();
-        self.thing(subject.clone()).pace = Default::default();
+        self.things.hold(&subject).pace = Default::default();
         for (kind, alias, id) in part.effect.apply(&subject, &mut self.things, now) {
             self.names.learn(kind, &alias, &id, now);
         }

@@ -159,9 +159,8 @@ pub struct LineAmounts<'a> {
 
 /// Lines with how much of each is meant; one where nothing is said.
 pub fn line_amounts(lines: &[(String, Option<u32>)]) -> LineAmounts<'_> {
-    let lines = lines.iter().map(|(id, quantity)| LineAmount {
-        amount: Quantity { value: quantity.unwrap_or(1) },
-        line_item_id: id.as_str().into(),
-    });
+    let lines = lines
+        .iter()
+        .map(|(id, quantity)| LineAmount { amount: Quantity { value: quantity.unwrap_or(1) }, line_item_id: id.as_str().into() });
     LineAmounts { order_line_item_amounts: lines.collect() }
 }

@@ -78,7 +78,11 @@ impl Names {
         if self.holds(kind, alias, bwp_id) {
             return false;
         }
-        self.offer(kind, alias.clone(), NameRow { bwp_id: Some(bwp_id.to_owned()), origin: Origin::Bwp, version: None, time: now })
+        self.offer(
+            kind,
+            alias.clone(),
+            NameRow { bwp_id: Some(bwp_id.to_owned()), origin: Origin::Bwp, version: None, time: now },
+        )
     }
 
     /// Buy with Prime's id for an alias, where it is known.

@@ -118,7 +118,10 @@ fn entry(news: News, state: RefundState, total: Money, held: &RefundHeld, bwp_id
         aliases: json::aliases(&news.aliases),
         id: bwp_id,
         payment_details: news.payments.iter().map(|payment| (*payment).into()).collect(),
-        refund_for: news.lines.as_ref().map(|lines| RefundFor { order_line_items: lines.iter().map(RefundedLine::from).collect() }),
+        refund_for: news
+            .lines
+            .as_ref()
+            .map(|lines| RefundFor { order_line_items: lines.iter().map(RefundedLine::from).collect() }),
         refund_request_reason: news.request_reason,
         refund_status_reason: news.status_reason,
         refund_total: Total { total_amount: (&total).into() },
@@ -139,13 +142,7 @@ fn entry(news: News, state: RefundState, total: Money, held: &RefundHeld, bwp_id
     // State and total stand in every entry, so their snapshot takes part in it even where only older members are new.
     let mut step = outstanding;
     step.extend([Member::State, Member::Total]);
-    Plan::Send {
-        mutation: Mutation::UpdateOrder,
-        entry: Entry::Refund(entry),
-        effect: Effect::Refund(effect),
-        step,
-        outstanding,
-    }
+    Plan::Send { mutation: Mutation::UpdateOrder, entry: Entry::Refund(entry), effect: Effect::Refund(effect), step, outstanding }
 }
 
 /// `RefundDetailsInput`

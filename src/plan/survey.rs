@@ -2,7 +2,7 @@
 
 use super::draft;
 use super::facet::Facet;
-use super::groups::{groups, wanted};
+use super::groups::{groups, take_first, wanted};
 use super::lane::{Lane, Live, Standing, Stands};
 use super::outcome::Reason;
 use super::rank::EventNo;
@@ -57,6 +57,9 @@ impl Survey {
     }
 
     fn extend(&mut self, other: Survey) {
+        if self.held.is_empty() {
+            return *self = other;
+        }
         self.found.extend(other.found);
         self.held.extend(other.held);
     }
@@ -191,15 +194,17 @@ impl Lane {
         let (in_flight, asked) = (self.subjects_in_intents(), self.memo.asked.clone());
         let asked = Asked::new(&asked);
         let (mut survey, mut ready) = (Survey::default(), 0);
+        // Whatever ends changes things; before they are looked for by their aliases, the index knows of it.
+        self.things.reindex();
         let mut open = groups(self, self.events.keys().copied());
         while ready < enough
-            && let Some((_, group)) = open.pop_first()
+            && let Some(group) = take_first(&mut open)
         {
-            self.things.reindex();
             let found = self.look_at(&group, &in_flight, &Context { rules, names: &self.names, asked: &asked, now });
             if end(self, &found) {
+                self.things.reindex();
                 // What is left of it may have parted.
-                open.append(&mut groups(self, group));
+                open.extend(groups(self, group));
                 continue;
             }
             ready += found.ready(self, now).count();
@@ -213,8 +218,10 @@ impl Lane {
         let (in_flight, asked) = (self.subjects_in_intents(), Asked::new(&self.memo.asked));
         let context = Context { rules, names: &self.names, asked: &asked, now };
         let mut survey = Survey::default();
-        let groups = groups(self, self.events.keys().copied());
-        groups.values().for_each(|group| survey.extend(self.look_at(group, &in_flight, &context)));
+        let mut open = groups(self, self.events.keys().copied());
+        while let Some(group) = take_first(&mut open) {
+            survey.extend(self.look_at(&group, &in_flight, &context));
+        }
         survey
     }
 

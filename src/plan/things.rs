@@ -105,6 +105,9 @@ impl Things {
     }
 
     fn note(&mut self, subject: &Subject) {
+        if self.before.contains_key(subject) && self.unindexed.contains_key(subject) {
+            return;
+        }
         let thing = self.all.get(subject);
         if !self.before.contains_key(subject) {
             self.before.insert(subject.clone(), thing.cloned());

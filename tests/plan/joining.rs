@@ -138,7 +138,11 @@ fn an_order_that_is_not_known_is_waited_for() {
     bench.rests();
     assert_eq!(bench.waits_for(no), ["EXTERNAL_ID 1001"]);
     bench.row(bwp_sync::event::AliasKind::Order, "EXTERNAL_ID", "1001", Some("322-A"));
-    assert_eq!(parsed(&bench.begin().variables)["orderIdentifier"], json!({"orderId": "322-A"}), "a new name is worth a try at once");
+    assert_eq!(
+        parsed(&bench.begin().variables)["orderIdentifier"],
+        json!({"orderId": "322-A"}),
+        "a new name is worth a try at once"
+    );
     bench.not_found();
     bench.reads_nothing();
     let again = bench.rests().unwrap();
