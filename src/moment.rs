@@ -18,17 +18,16 @@ pub fn serialize<S: Serializer>(moment: &DateTime<Utc>, serializer: S) -> Result
 
 /// The same for a moment that may not be there.
 pub fn serialize_some<S: Serializer>(moment: &Option<DateTime<Utc>>, serializer: S) -> Result<S::Ok, S::Error> {
-    /// A moment that is there.
-    struct Some_<'a>(&'a DateTime<Utc>);
+    struct There<'a>(&'a DateTime<Utc>);
 
-    impl serde::Serialize for Some_<'_> {
+    impl serde::Serialize for There<'_> {
         fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
             serialize(self.0, serializer)
         }
     }
 
     match moment {
-        Some(moment) => serializer.serialize_some(&Some_(moment)),
+        Some(moment) => serializer.serialize_some(&There(moment)),
         None => serializer.serialize_none(),
     }
 }

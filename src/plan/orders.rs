@@ -202,5 +202,5 @@ fn payments<'a>(wanted: &'a Option<Ranked<Arc<Vec<Payment>>>>, held: &Sent) -> O
     let new: Vec<&Payment> = all.filter(|payment| held.get(&payment.id) != Some(&PaymentHeld::from(*payment))).collect();
     let details: Vec<PaymentInput> = new.iter().map(|payment| (*payment).into()).collect();
     let sent = new.iter().map(|payment| (payment.id.clone(), PaymentHeld::from(*payment))).collect();
-    (!details.is_empty()).then(|| (Payments { details }, sent))
+    (!details.is_empty()).then_some((Payments { details }, sent))
 }
