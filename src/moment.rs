@@ -1,5 +1,5 @@
-//! Moments as text, exactly as chrono and its serde write them, at a tenth of the cost: documents of the ledger have one for each member
-//! that a snapshot said.
+//! Moments as text, exactly as chrono and its serde write them, at a fraction of the cost: documents of the ledger have one for each
+//! member that a snapshot said.
 
 use chrono::{DateTime, Datelike, SecondsFormat, Timelike, Utc};
 use serde::Serializer;
