@@ -13,6 +13,7 @@ pub mod ingest;
 pub mod kafka;
 pub mod ledger;
 pub mod map;
+pub mod moment;
 pub mod ops;
 pub mod outcome;
 pub mod plan;
@@ -20,6 +21,7 @@ pub mod prime;
 pub mod publish;
 pub mod run;
 pub mod tend;
+pub mod text;
 
 /// The version of the program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -5,9 +5,11 @@
 
 use crate::event::{AliasKind, Data, Event, Fault, Identity, Reference};
 use crate::ledger::Place;
+use crate::moment::in_millis;
 use crate::plan::outcome::{Reason, Status};
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use serde::Serialize;
+use std::borrow::Cow;
 
 /// What is said of an event that is final.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,7 +85,12 @@ struct EntityRef<'a> {
 
 /// The `id` of an event's outcome: `<source>#<id>#<n>`, with `%` and `#` inside percent-encoded.
 pub fn outcome_id(identity: &Identity, number: i32) -> String {
-    let encode = |text: &str| text.replace('%', "%25").replace('#', "%23");
+    fn encode(text: &str) -> Cow<'_, str> {
+        match text.contains(['%', '#']) {
+            true => Cow::Owned(text.replace('%', "%25").replace('#', "%23")),
+            false => Cow::Borrowed(text),
+        }
+    }
     format!("{}#{}#{number}", encode(&identity.source), encode(&identity.id))
 }
 
@@ -133,8 +140,8 @@ pub fn of_event(event: &Event, place: &Place, ending: &Final) -> String {
             status: ending.status,
             reason: ending.reason,
             attempts: ending.attempts,
-            event_time: Some(stamp(envelope.time)),
-            settled_at: stamp(ending.settled_at),
+            event_time: Some(in_millis(envelope.time)),
+            settled_at: in_millis(ending.settled_at),
         },
     )
 }
@@ -166,8 +173,8 @@ pub fn of_fault(fault: &Fault, place: &Place, reason: &Reason, settled_at: DateT
             status: Status::Quarantined,
             reason: Some(reason),
             attempts: 0,
-            event_time: partial.time.map(stamp),
-            settled_at: stamp(settled_at),
+            event_time: partial.time.map(in_millis),
+            settled_at: in_millis(settled_at),
         },
     )
 }
@@ -183,8 +190,7 @@ fn write(id: String, traceparent: Option<&str>, data: Outcome) -> String {
         traceparent,
         data,
     };
-    // Strings, numbers and options always have a JSON form.
-    serde_json::to_string(&envelope).unwrap_or_default()
+    crate::text::json(&envelope, 768)
 }
 
 fn own_id(reference: &Reference) -> Option<&str> {
@@ -200,8 +206,4 @@ fn bwp_id(reference: &Reference) -> Option<&str> {
         Reference::BwpId(id) => Some(id),
         Reference::Id(_) | Reference::Alias(_) => None,
     }
-}
-
-fn stamp(time: DateTime<Utc>) -> String {
-    time.to_rfc3339_opts(SecondsFormat::Millis, true)
 }

@@ -38,7 +38,7 @@ pub async fn attempt(dispatcher: &Dispatcher, mut claimed: Claimed, mut place: P
     let called = Instant::now();
     fail_point!("attempt-begins");
     let (operation, request) = request(&claimed.next)?;
-    let exchange = call(dispatcher, &target, &claimed, operation, &request).await;
+    let exchange = call(dispatcher, &target, &claimed, operation, request).await;
     fail_point!("attempt-answered");
     metrics::CALL_SECONDS.observe(&[&target.name, operation.name()], called.elapsed());
     let judgement = masked(judge(operation, &exchange, &dispatcher.verdicts), &claimed);
@@ -60,10 +60,10 @@ pub async fn attempt(dispatcher: &Dispatcher, mut claimed: Claimed, mut place: P
 }
 
 /// What is asked, and with which variables.
-fn request(next: &Next) -> Option<(Operation, String)> {
+fn request(next: &Next) -> Option<(Operation, &str)> {
     match next {
-        Next::Send(draft) => Some((operation(draft), draft.variables.to_string())),
-        Next::Read { variables, .. } => Some((Operation::ReadOrder, variables.to_string())),
+        Next::Send(draft) => Some((operation(draft), &draft.variables)),
+        Next::Read { variables, .. } => Some((Operation::ReadOrder, variables)),
         Next::Rest { .. } => None,
     }
 }
@@ -79,8 +79,8 @@ fn masked(judgement: Judgement, claimed: &Claimed) -> Judgement {
     if judgement.verdict == Verdict::Delivered {
         return judgement;
     }
-    let sent = if let Next::Send(draft) = &claimed.next { Some(&draft.variables) } else { None };
-    let payers = Payers::of(sent, claimed.lane.events.values().map(|live| &live.event));
+    let sent = if let Next::Send(draft) = &claimed.next { serde_json::from_str(&draft.variables).ok() } else { None };
+    let payers = Payers::of(sent.as_ref(), claimed.lane.events.values().map(|live| &live.event));
     Judgement { code: payers.mask(&judgement.code), message: payers.mask(&judgement.message), ..judgement }
 }
 
@@ -125,16 +125,12 @@ fn settlement(mut claimed: Claimed, rules: &Rules, now: DateTime<Utc>, attempt: 
 /// The call as it is kept to explain the order: payers are masked here, and never get further.
 fn attempt_row(
     next: &Next,
-    (operation, request): (Operation, String),
+    (operation, request): (Operation, &str),
     exchange: &Exchange,
     judgement: &Judgement,
     (at, took): (DateTime<Utc>, Duration),
 ) -> AttemptRow {
-    let (events, variables) = match next {
-        Next::Send(draft) => (draft.events().into_iter().collect(), Some(&draft.variables)),
-        Next::Read { variables, .. } => (Vec::new(), Some(variables)),
-        Next::Rest { .. } => (Vec::new(), None),
-    };
+    let events = if let Next::Send(draft) = next { draft.events().into_iter().collect() } else { Vec::new() };
     let (http, request_id) = match exchange {
         Exchange::Answered { status, request_id, .. } => (Some(*status), request_id.clone()),
         Exchange::NoAnswer { .. } | Exchange::NotSent { .. } => (None, None),
@@ -143,7 +139,7 @@ fn attempt_row(
         at,
         operation: operation.name().to_owned(),
         events,
-        request: variables.map(|variables| text_without_payers(variables, request)),
+        request: Some(text_without_payers(request).into_owned()),
         verdict: judgement.verdict.name().to_owned(),
         http,
         // Of what went well there is nothing to say.

@@ -95,7 +95,7 @@ impl Data {
             Data::Return(_) | Data::Shipment(_) | Data::Alias(_) => (&None, &None),
         };
         let of_lines = lines.iter().flatten().filter_map(|line: &OrderLine| line.payments.as_ref());
-        payments.iter().chain(of_lines).flatten().filter_map(|payment: &Payment| payment.payer.as_ref())
+        payments.iter().chain(of_lines).flat_map(|payments| &**payments).filter_map(|payment: &Payment| payment.payer.as_ref())
     }
 
     /// The producer's version of the thing, where it gave one.

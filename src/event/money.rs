@@ -19,6 +19,10 @@ pub struct Currency {
 impl Currency {
     /// The currency with this code, if ISO 4217 has one. Codes are in capitals.
     pub fn parse(code: &str) -> Option<Currency> {
+        // What nearly all amounts are in, since the table is looked through from A to Z.
+        if code == "USD" {
+            return Some(Currency { code: *b"USD", digits: 2 });
+        }
         let known = iso_currency::Currency::from_code(code)?;
         // Gold, test codes and the like have no minor unit.
         let digits = known.exponent().and_then(|digits| u8::try_from(digits).ok()).unwrap_or(0);
@@ -119,7 +123,16 @@ impl Money {
     /// The amount as a JSON number, digit for digit as it was written.
     pub fn to_number(&self) -> serde_json::Number {
         // A decimal's text always is a JSON number; the checked way would only add an error that cannot be.
-        serde_json::Number::from_string_unchecked(self.amount.to_string())
+        serde_json::Number::from_string_unchecked(self.amount_text())
+    }
+
+    /// The text of the amount, digit by digit as it was written; so most amounts need none of what `Display` can do.
+    pub(super) fn amount_text(&self) -> String {
+        let scale = self.amount.scale() as usize;
+        match u64::try_from(self.amount.mantissa()) {
+            Ok(digits) if scale < 10 && self.amount.is_sign_positive() => digits_with_point(digits, scale),
+            _ => self.amount.to_string(),
+        }
     }
 
     pub(super) fn read(value: Value<'_>) -> Read<Money> {
@@ -140,6 +153,22 @@ impl Money {
     }
 }
 
+/// A number with so many of its digits after a point.
+fn digits_with_point(mut digits: u64, scale: usize) -> String {
+    let mut text = [b'0'; 32];
+    let (mut from, mut place) = (text.len(), 0);
+    while digits > 0 || place <= scale {
+        from -= 1;
+        text[from] = b'0' + (digits % 10) as u8;
+        (digits, place) = (digits / 10, place + 1);
+        if place == scale {
+            from -= 1;
+            text[from] = b'.';
+        }
+    }
+    std::str::from_utf8(&text[from..]).unwrap_or_default().to_owned()
+}
+
 impl PartialOrd for Money {
     fn partial_cmp(&self, other: &Money) -> Option<Ordering> {
         (self.currency == other.currency).then(|| self.amount.cmp(&other.amount))
@@ -149,5 +178,30 @@ impl PartialOrd for Money {
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.amount, self.currency)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::{Currency, Money};
+    use proptest::prelude::*;
+    use rust_decimal::Decimal;
+
+    #[test]
+    fn a_dollar_is_what_the_table_says() {
+        let known = iso_currency::Currency::from_code("USD").unwrap();
+        let dollar = Currency::parse("USD").unwrap();
+        assert_eq!((dollar.code(), Some(dollar.digits())), (known.code(), known.exponent().map(u32::from)));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn an_amount_is_written_as_its_decimal_is(digits in prop_oneof![-9_i64..9999, any::<i64>()], far in -1_i128..9, scale in 0_u32..29) {
+            let amount = Decimal::from_i128_with_scale(i128::from(digits) + (far << 70), scale);
+            prop_assert_eq!(Money::from_parts(amount, Currency::parse("EUR").unwrap()).amount_text(), amount.to_string());
+        }
     }
 }

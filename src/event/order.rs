@@ -5,6 +5,7 @@ use super::lists;
 use super::reader::{self, Value};
 use super::vocabulary::vocabulary;
 use super::{Alias, Money, Payment, Reference};
+use std::sync::Arc;
 
 /// How many aliases Buy with Prime keeps for an order.
 const MOST_ALIASES: usize = 5;
@@ -29,7 +30,7 @@ pub struct OrderSnapshot {
     /// Links to other systems.
     pub links: Option<Vec<OrderLink>>,
     /// Order-level payments.
-    pub payments: Option<Vec<Payment>>,
+    pub payments: Option<Arc<Vec<Payment>>>,
     /// Aliases of packages.
     pub packages: Option<Vec<OrderPackage>>,
     /// What is new of the order's lines.
@@ -75,7 +76,7 @@ pub struct OrderLine {
     /// The line's share of the discounts.
     pub discount: Option<Discount>,
     /// Payments of the line.
-    pub payments: Option<Vec<Payment>>,
+    pub payments: Option<Arc<Vec<Payment>>>,
 }
 
 impl OrderSnapshot {

@@ -5,6 +5,7 @@ use super::fault::Read;
 use super::lists;
 use super::reader::{self, Value};
 use super::vocabulary::vocabulary;
+use std::sync::Arc;
 
 /// One transfer of money. `id` is unique within its list.
 #[derive(Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -14,7 +15,7 @@ pub struct Payment {
     /// How much.
     pub amount: Money,
     /// How it was paid.
-    pub method: PaymentMethod,
+    pub method: Arc<PaymentMethod>,
     /// How far it is; final where absent.
     pub state: Option<PaymentState>,
     /// Buy with Prime's `PayerInput`, passed on unchanged. Personal data: never printed, never logged.
@@ -32,11 +33,11 @@ pub struct PaymentMethod {
 }
 
 impl Payment {
-    /// A list of payments, each with an id of its own.
-    pub(super) fn read_list(value: Value<'_>) -> Read<Vec<Payment>> {
+    /// A list of payments, each with an id of its own. Whoever has it shares it.
+    pub(super) fn read_list(value: Value<'_>) -> Read<Arc<Vec<Payment>>> {
         let payments = value.list(Payment::read)?;
         lists::distinct(value, &payments, |payment| &payment.id)?;
-        Ok(payments)
+        Ok(Arc::new(payments))
     }
 
     fn read(value: Value<'_>) -> Read<Payment> {
@@ -44,7 +45,7 @@ impl Payment {
         Ok(Payment {
             id: object.required("id", reader::id)?,
             amount: object.required("amount", Money::read)?,
-            method: object.required("method", PaymentMethod::read)?,
+            method: object.required("method", PaymentMethod::read)?.into(),
             state: object.optional("state", |value| value.one_of(PaymentState::parse, PaymentState::WORDS))?,
             payer: object.optional("payer", |value| value.open_object().map(|_| value.node.to_value()))?,
         })

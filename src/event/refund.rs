@@ -5,6 +5,7 @@ use super::reader::{self, Object, Value};
 use super::vocabulary::vocabulary;
 use super::{Alias, Line, Money, Payment, PaymentState, Reference};
 use rust_decimal::Decimal;
+use std::sync::Arc;
 
 /// A refund as the merchant's system has it now.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,7 +29,7 @@ pub struct RefundSnapshot {
     /// What it is for.
     pub lines: Option<Vec<Line>>,
     /// All payments so far.
-    pub payments: Option<Vec<Payment>>,
+    pub payments: Option<Arc<Vec<Payment>>>,
     /// Who asked for it; the merchant where absent.
     pub initiator: Option<Initiator>,
 }
@@ -71,7 +72,7 @@ impl RefundSnapshot {
 
     /// Payments are in the currency of the total, and those that stand do not exceed it.
     fn check_payments(&self, object: Object<'_>) -> Read<()> {
-        let payments = self.payments.as_deref().unwrap_or_default();
+        let payments = self.payments.as_deref().map(Vec::as_slice).unwrap_or_default();
         if let Some(index) = payments.iter().position(|payment| payment.amount.currency() != self.total.currency()) {
             let message = format!(
                 "`payments[{index}]` is in {}, the refund's `total` in {}; both must be in one currency",

@@ -7,7 +7,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 impl Serialize for Money {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        // One text, where `collect_str` would write and look at it piece by piece.
+        let mut text = self.amount_text();
+        text.push(' ');
+        text.push_str(self.currency().code());
+        serializer.serialize_str(&text)
     }
 }
 

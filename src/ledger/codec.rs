@@ -19,8 +19,7 @@ pub fn identity_hash(identity: &Identity) -> Uuid {
 
 /// A value as text that a `jsonb` column takes: it has no NUL, which words of others may have.
 pub fn json_text(value: &impl serde::Serialize) -> String {
-    // Documents are made of strings, numbers, lists and maps with text as keys: they always have a JSON form.
-    let text = serde_json::to_string(value).unwrap_or_default();
+    let text = crate::text::json(value, 512);
     if text.contains("\\u0000") { text.replace("\\u0000", "\\ufffd") } else { text }
 }
 

@@ -121,7 +121,7 @@ impl Line {
             events: events.map(|live| Told::from(&live.event.envelope)).collect(),
             status: Status::Send,
             operation: Some(draft.mutation),
-            variables: Some(draft.variables.clone()),
+            variables: serde_json::from_str(&draft.variables).ok(),
             waits_for: None,
             reason: None,
         }

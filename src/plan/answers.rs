@@ -281,13 +281,13 @@ impl Lane {
 
     fn apply(&mut self, part: &Part, now: DateTime<Utc>) {
         let subject = self.canonical(&part.subject).into_owned();
-        self.thing(subject.clone()).pace = Default::default();
+        self.things.hold(&subject).pace = Default::default();
         for (kind, alias, id) in part.effect.apply(&subject, &mut self.things, now) {
-            self.names.learn(kind, alias, &id, now);
+            self.names.learn(kind, &alias, &id, now);
         }
         if let (Effect::Order(effect), Some(id)) = (&part.effect, self.order_id().map(str::to_owned)) {
             for alias in &effect.aliases {
-                self.names.learn(AliasKind::Order, alias.clone(), &id, now);
+                self.names.learn(AliasKind::Order, alias, &id, now);
             }
         }
     }

@@ -4,7 +4,7 @@ mod order;
 
 use super::effect::{Effect, RefundEffect, ReturnEffect, ShipmentEffect};
 use super::lane::{Lane, Part};
-use super::learn::{alias_of, money_of, set_of, shares_of};
+use super::learn::{money_of, set_of, shares_of};
 use super::subject::{Name, Subject};
 use super::thing::{Known, PaymentHeld, RefundHeld, ShipmentHeld, Thing};
 use crate::event::{Alias, ShipmentState};
@@ -156,7 +156,7 @@ fn found<'a, T>(
         return all.clone().find(|(_, id, _)| id == own).map(|(item, _, _)| (item, By::Name));
     }
     let carrying = |wanted: &[Alias]| {
-        let carries = |aliases: &Option<Vec<AliasView>>| aliases.iter().flatten().any(|alias| wanted.contains(&alias_of(alias)));
+        let carries = |aliases: &Option<Vec<AliasView>>| aliases.iter().flatten().any(|alias| wanted.contains(&alias.0));
         all.clone().find(|(_, _, aliases)| carries(aliases)).map(|(item, _, _)| item)
     };
     let named = carrying(own.name.as_slice()).map(|item| (item, By::Name));
@@ -167,7 +167,7 @@ fn aliases(wanted: &[Alias], read: Option<&Vec<AliasView>>) -> Option<bool> {
     if wanted.is_empty() {
         return None;
     }
-    let read = read.map(|aliases| aliases.iter().map(alias_of).collect::<BTreeSet<_>>());
+    let read = read.map(|aliases| aliases.iter().map(|alias| &alias.0).collect::<BTreeSet<_>>());
     Some(read.is_some_and(|read| wanted.iter().all(|alias| read.contains(alias))))
 }
 

@@ -1,14 +1,13 @@
 //! Which entries go into the next mutation, and what its variables look like.
 
-use super::json;
+use super::effect::Effect;
 use super::lane::{Draft, Lane, Part};
 use super::rank::EventNo;
 use super::step::{Coalesce, Entry, Mutation, Plan, Rules};
 use super::subject::Subject;
 use super::survey::{Found, Survey};
 use chrono::{DateTime, Utc};
-use serde_json::{Map, Value};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The most entries of one mutation, and the most bytes of them together: Buy with Prime states no limit of its lists, so these are
@@ -30,15 +29,14 @@ pub fn next(lane: &Lane, survey: &mut Survey, rules: &Rules, now: DateTime<Utc>)
     let (mutation, chosen) = chosen(lane, survey, rules, now)?;
     let first = chosen.first().and_then(|(_, events)| lane.events.get(events.first()?));
     let identifier = lane.order_identifier(first, &rules.alias_types);
-    let (mut input, mut parts) = (Map::new(), Vec::with_capacity(chosen.len()));
+    let (mut input, mut parts) = (Input::new(), Vec::with_capacity(chosen.len()));
     for (subject, events) in chosen {
         if let Some(Plan::Send { entry, effect, .. }) = survey.take(&subject) {
             join(&mut input, entry);
             parts.push(Part { subject, events, effect });
         }
     }
-    let variables = json::object([("orderIdentifier", identifier), ("input", Value::Object(input))]);
-    Some(Draft { mutation, parts: Arc::new(parts), variables })
+    Some(Draft { mutation, parts: Arc::new(parts), variables: variables(&input, &identifier) })
 }
 
 /// The things that take part in the next mutation, each with the events that it is sent for.
@@ -71,8 +69,8 @@ fn fitting<'a, 'b>(chosen: Vec<&'b Ready<'a>>) -> Vec<&'b Ready<'a>> {
     }
     let (mut fitting, mut bytes, mut named) = (Vec::new(), 0, BTreeSet::new());
     for ready in chosen {
-        let Plan::Send { mutation, entry, .. } = &ready.found.plan else { continue };
-        let names = names(*mutation, entry);
+        let Plan::Send { mutation, entry, effect, .. } = &ready.found.plan else { continue };
+        let names = names(*mutation, ready.subject, effect);
         if names.iter().any(|name| named.contains(name)) {
             continue;
         }
@@ -87,24 +85,21 @@ fn fitting<'a, 'b>(chosen: Vec<&'b Ready<'a>>) -> Vec<&'b Ready<'a>> {
 }
 
 /// What may be named only once in a mutation. The same package several times is how the sandbox splits it.
-fn names(mutation: Mutation, entry: &Entry) -> Vec<String> {
-    let text = |value: &Value| value.as_str().map(str::to_owned);
-    match entry {
-        Entry::Refund(item) => {
-            let aliases = item["aliases"].as_array().into_iter().flatten().filter_map(|alias| text(&alias["aliasId"]));
-            aliases.map(|id| format!("alias {id}")).chain(text(&item["id"]).map(|id| format!("refund {id}"))).collect()
+fn names(mutation: Mutation, subject: &Subject, effect: &Effect) -> Vec<String> {
+    match effect {
+        Effect::Refund(effect) => {
+            let own = subject.name().filter(|name| name.alias().is_none()).map(|name| format!("refund {name}"));
+            effect.aliases.iter().map(|alias| format!("alias {}", alias.id)).chain(own).collect()
         }
-        Entry::Package(item) if mutation == Mutation::UpdateOrder => {
-            text(&item["id"]).map(|id| format!("package {id}")).into_iter().collect()
-        }
+        Effect::Package(effect) if mutation == Mutation::UpdateOrder => vec![format!("package {}", effect.package)],
         _ => Vec::new(),
     }
 }
 
 fn size(entry: &Entry) -> usize {
     match entry {
-        Entry::Order(fields) => fields.values().map(|value| value.to_string().len()).sum(),
-        Entry::LineItem(item) | Entry::Return(item) | Entry::Refund(item) | Entry::Package(item) => item.to_string().len(),
+        Entry::Order(fields) => fields.values().map(String::len).sum(),
+        Entry::LineItem(item) | Entry::Return(item) | Entry::Refund(item) | Entry::Package(item) => item.len(),
     }
 }
 
@@ -133,26 +128,61 @@ fn place(lane: &Lane, ready: &Ready) -> Option<(EventNo, usize)> {
     Some((no, facets.position(|(subject, _)| *lane.canonical(subject) == *ready.subject).unwrap_or(usize::MAX)))
 }
 
+/// The input of a mutation: its members by their names.
+type Input = BTreeMap<&'static str, Member>;
+
+/// A member of the input, of JSON texts.
+enum Member {
+    Value(String),
+    List(Vec<String>),
+    /// `{"details": …}`
+    Details(Vec<String>),
+}
+
 /// Joins an entry into the input of a mutation.
-fn join(input: &mut Map<String, Value>, entry: Entry) {
+fn join(input: &mut Input, entry: Entry) {
     match entry {
-        Entry::Order(fields) => input.extend(fields),
-        Entry::LineItem(item) => push(input, &["lineItems"], item),
-        Entry::Return(item) => push(input, &["returns", "details"], item),
-        Entry::Refund(item) => push(input, &["refunds", "details"], item),
-        Entry::Package(item) => push(input, &["packageInformation", "details"], item),
+        Entry::Order(fields) => input.extend(fields.into_iter().map(|(name, value)| (name, Member::Value(value)))),
+        Entry::LineItem(item) => push(input.entry("lineItems").or_insert(Member::List(Vec::new())), item),
+        Entry::Return(item) => push(input.entry("returns").or_insert(Member::Details(Vec::new())), item),
+        Entry::Refund(item) => push(input.entry("refunds").or_insert(Member::Details(Vec::new())), item),
+        Entry::Package(item) => push(input.entry("packageInformation").or_insert(Member::Details(Vec::new())), item),
     }
 }
 
-fn push(input: &mut Map<String, Value>, path: &[&str], item: Value) {
-    let Some((last, parents)) = path.split_last() else { return };
-    let mut at = input;
-    for parent in parents {
-        let next = at.entry((*parent).to_owned()).or_insert_with(|| Value::Object(Map::new()));
-        let Value::Object(next) = next else { return };
-        at = next;
+fn push(member: &mut Member, item: String) {
+    if let Member::List(items) | Member::Details(items) = member {
+        items.push(item);
     }
-    if let Value::Array(list) = at.entry((*last).to_owned()).or_insert_with(|| Value::Array(Vec::new())) {
-        list.push(item);
+}
+
+/// The variables of a mutation, as they are sent.
+fn variables(input: &Input, identifier: &str) -> String {
+    let items = |member: &Member| match member {
+        Member::Value(value) => value.len(),
+        Member::List(items) | Member::Details(items) => items.iter().map(|item| item.len() + 1).sum(),
+    };
+    // With the names and brackets around them.
+    let size: usize = input.values().map(|member| items(member) + 40).sum();
+    let mut text = String::with_capacity(size + identifier.len() + 40);
+    text.push_str("{\"input\":{");
+    for (at, (name, member)) in input.iter().enumerate() {
+        text.push_str(if at == 0 { "\"" } else { ",\"" });
+        text.push_str(name);
+        let (before, items, after) = match member {
+            Member::Value(value) => ("\":", std::slice::from_ref(value), ""),
+            Member::List(items) => ("\":[", &**items, "]"),
+            Member::Details(items) => ("\":{\"details\":[", &**items, "]}"),
+        };
+        text.push_str(before);
+        for (at, item) in items.iter().enumerate() {
+            text.push_str(if at == 0 { "" } else { "," });
+            text.push_str(item);
+        }
+        text.push_str(after);
     }
+    text.push_str("},\"orderIdentifier\":");
+    text.push_str(identifier);
+    text.push('}');
+    text
 }

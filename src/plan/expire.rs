@@ -41,8 +41,11 @@ impl Lane {
 
     fn expire_waiting(&self, survey: &Survey, rules: &Rules, charged: DateTime<Utc>, ends: &mut Ends) {
         for (no, live) in self.events.iter().filter(|(no, live)| !live.is_ghost && !self.is_in_intent(**no)) {
+            if live.waiting_since.is_none_or(|since| since + rules.give_up_after > charged) {
+                continue;
+            }
             let needs = survey.needs(*no);
-            if !needs.is_empty() && live.waiting_since.is_some_and(|since| since + rules.give_up_after <= charged) {
+            if !needs.is_empty() {
                 let names: Vec<String> = needs.iter().map(|need| self.tried(need)).collect();
                 let message = format!(
                     "still unknown after waiting.give_up_after: {}; add the alias (by the alias topic or `aliases import`), then retry \

@@ -6,14 +6,30 @@ use super::rank::EventNo;
 use super::subject::{Name, Subject};
 use super::thing::{Known, Thing};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The numbers of events that share things, directly or through others, in the order of intake.
 pub type Group = Vec<EventNo>;
 
-/// The groups of these events of a lane, by their first events.
-pub fn groups(lane: &Lane, events: impl IntoIterator<Item = EventNo>) -> BTreeMap<EventNo, Group> {
+/// Several groups: each event behind the first of its group.
+pub type Groups = BTreeSet<(EventNo, EventNo)>;
+
+/// Takes the first group out.
+pub fn take_first(groups: &mut Groups) -> Option<Group> {
+    let (first, _) = *groups.first()?;
+    let mut group = Group::new();
+    while groups.first().is_some_and(|(of, _)| *of == first) {
+        group.extend(groups.pop_first().map(|(_, no)| no));
+    }
+    Some(group)
+}
+
+/// The groups of these events of a lane.
+pub fn groups(lane: &Lane, events: impl IntoIterator<Item = EventNo>) -> Groups {
     let events: Vec<(EventNo, &Live)> = events.into_iter().filter_map(|no| Some((no, lane.events.get(&no)?))).collect();
+    if let [(no, _)] = events[..] {
+        return Groups::from([(no, no)]);
+    }
     let mut speakers: BTreeMap<Cow<Subject>, usize> = BTreeMap::new();
     // The group of each event, as the place of an earlier event of it, or its own where it is the first.
     let mut earlier: Vec<usize> = Vec::with_capacity(events.len());
@@ -25,11 +41,7 @@ pub fn groups(lane: &Lane, events: impl IntoIterator<Item = EventNo>) -> BTreeMa
             earlier[one.max(other)] = one.min(other);
         }
     }
-    let mut groups: BTreeMap<EventNo, Group> = BTreeMap::new();
-    for (at, (no, _)) in events.iter().enumerate() {
-        groups.entry(events[first(&earlier, at)].0).or_default().push(*no);
-    }
-    groups
+    events.iter().enumerate().map(|(at, (no, _))| (events[first(&earlier, at)].0, *no)).collect()
 }
 
 fn first(earlier: &[usize], mut at: usize) -> usize {

@@ -1,59 +1,166 @@
-//! The shapes of Buy with Prime's inputs (`schemas/bwp-2024-11-01.graphql`), from parsed values.
+//! The shapes of Buy with Prime's inputs (`schemas/bwp-2024-11-01.graphql`), written as JSON text from borrowed values. Members stand
+//! in the order of their names, here and in whatever is made of them: one input has one text.
 
-use crate::event::{Alias, Discount, Money, Payment};
-use serde_json::{Map, Value, json};
+use crate::event::{Alias, Currency, Discount, Money, Payment};
+use serde::{Serialize, Serializer};
+use serde_json::{Number, Value};
 
-/// An object of these members. They are moved into it; `json!` would copy each, and all within.
-pub fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
-    Value::Object(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+/// The JSON text of an input.
+pub fn text(input: &impl Serialize) -> String {
+    crate::text::json(input, 128)
+}
+
+/// Writes an object of members that are JSON text already; their names need no escapes.
+pub fn write_object<'a>(text: &mut String, members: impl IntoIterator<Item = (&'a str, &'a str)>) {
+    text.push('{');
+    for (at, (name, member)) in members.into_iter().enumerate() {
+        text.push_str(if at == 0 { "\"" } else { ",\"" });
+        text.push_str(name);
+        text.push_str("\":");
+        text.push_str(member);
+    }
+    text.push('}');
 }
 
 /// `MoneyInput`, with exactly the decimal value.
-pub fn money(money: &Money) -> Value {
-    object([("amount", Value::Number(money.to_number())), ("currencyCode", json!(money.currency().code()))])
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MoneyInput {
+    amount: Number,
+    #[serde(serialize_with = "code")]
+    currency_code: Currency,
+}
+
+fn code<S: Serializer>(currency: &Currency, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(currency.code())
+}
+
+impl From<&Money> for MoneyInput {
+    fn from(money: &Money) -> Self {
+        MoneyInput { amount: money.to_number(), currency_code: money.currency() }
+    }
 }
 
 /// `AliasInput`
-pub fn alias(alias: &Alias) -> Value {
-    object([("aliasType", json!(alias.alias_type)), ("aliasId", json!(alias.id))])
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AliasInput<'a> {
+    alias_id: &'a str,
+    alias_type: &'a str,
+}
+
+impl<'a> From<&'a Alias> for AliasInput<'a> {
+    fn from(alias: &'a Alias) -> Self {
+        AliasInput { alias_id: &alias.id, alias_type: &alias.alias_type }
+    }
 }
 
 /// A list of `AliasInput`
-pub fn aliases<'a>(aliases: impl IntoIterator<Item = &'a Alias>) -> Value {
-    Value::Array(aliases.into_iter().map(alias).collect())
+pub fn aliases(aliases: &[Alias]) -> Vec<AliasInput<'_>> {
+    aliases.iter().map(AliasInput::from).collect()
+}
+
+/// An input that has nothing but a summary.
+#[derive(Serialize)]
+pub struct Summary<T> {
+    summary: T,
+}
+
+/// The summary of a `DiscountAllocationInput`
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DiscountInput<'a> {
+    amount: MoneyInput,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    display_string: Option<&'a str>,
 }
 
 /// `DiscountAllocationInput`
-pub fn discount(discount: &Discount) -> Value {
-    let mut summary = Map::from_iter([("amount".to_owned(), money(&discount.amount))]);
-    if let Some(display) = &discount.display {
-        summary.insert("displayString".to_owned(), json!(display));
-    }
-    object([("summary", Value::Object(summary))])
+pub fn discount(discount: &Discount) -> Summary<DiscountInput<'_>> {
+    Summary { summary: DiscountInput { amount: (&discount.amount).into(), display_string: discount.display.as_deref() } }
+}
+
+/// The summary of a `TaxInput`
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Tax {
+    collectable_tax_amount: MoneyInput,
 }
 
 /// `TaxInput`
-pub fn taxes(amount: &Money) -> Value {
-    object([("summary", object([("collectableTaxAmount", money(amount))]))])
+pub fn taxes(amount: &Money) -> Summary<Tax> {
+    Summary { summary: Tax { collectable_tax_amount: amount.into() } }
 }
 
 /// `PaymentDetailsInput`
-pub fn payment(payment: &Payment) -> Value {
-    let mut entry = Map::new();
-    entry.insert("id".to_owned(), json!(payment.id));
-    entry.insert("amount".to_owned(), money(&payment.amount));
-    let method = object([("displayString", json!(payment.method.display)), ("type", json!(payment.method.method_type))]);
-    entry.insert("paymentMethod".to_owned(), method);
-    if let Some(state) = payment.state {
-        entry.insert("state".to_owned(), json!(state.as_str()));
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PaymentInput<'a> {
+    amount: MoneyInput,
+    id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payer: Option<&'a Value>,
+    payment_method: MethodInput<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct MethodInput<'a> {
+    display_string: &'a str,
+    r#type: &'a str,
+}
+
+impl<'a> From<&'a Payment> for PaymentInput<'a> {
+    fn from(payment: &'a Payment) -> Self {
+        PaymentInput {
+            amount: (&payment.amount).into(),
+            id: &payment.id,
+            payer: payment.payer.as_ref(),
+            payment_method: MethodInput { display_string: &payment.method.display, r#type: &payment.method.method_type },
+            state: payment.state.map(|state| state.as_str()),
+        }
     }
-    if let Some(payer) = &payment.payer {
-        entry.insert("payer".to_owned(), payer.clone());
+}
+
+/// `{lineItemId}`: how a line item is named.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LineItemId<'a> {
+    line_item_id: &'a str,
+}
+
+impl<'a> From<&'a str> for LineItemId<'a> {
+    fn from(line_item_id: &'a str) -> Self {
+        LineItemId { line_item_id }
     }
-    Value::Object(entry)
 }
 
 /// `{lineItemId, amount}`: an element of `orderLineItemAmounts`.
-pub fn line_amount(line_item: &str, quantity: u32) -> Value {
-    json!({"lineItemId": {"lineItemId": line_item}, "amount": {"value": quantity}})
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LineAmount<'a> {
+    amount: Quantity,
+    line_item_id: LineItemId<'a>,
+}
+
+#[derive(Serialize)]
+struct Quantity {
+    value: u32,
+}
+
+/// `{orderLineItemAmounts}`: lines of the order with how much of each is meant.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LineAmounts<'a> {
+    order_line_item_amounts: Vec<LineAmount<'a>>,
+}
+
+/// Lines with how much of each is meant; one where nothing is said.
+pub fn line_amounts(lines: &[(String, Option<u32>)]) -> LineAmounts<'_> {
+    let lines = lines
+        .iter()
+        .map(|(id, quantity)| LineAmount { amount: Quantity { value: quantity.unwrap_or(1) }, line_item_id: id.as_str().into() });
+    LineAmounts { order_line_item_amounts: lines.collect() }
 }

@@ -46,7 +46,7 @@ impl Known {
     }
 
     /// The unsettled events that hold any of these members.
-    pub fn holders(&self, members: &Members) -> BTreeSet<EventNo> {
+    pub fn holders(&self, members: Members) -> BTreeSet<EventNo> {
         match self {
             Known::Order { base, .. } => base.holders(members),
             Known::Line { base, .. } => base.holders(members),

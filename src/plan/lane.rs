@@ -2,7 +2,7 @@
 
 use super::effect::Effect;
 use super::facet::{Facet, facets};
-use super::json;
+use super::json::{self, AliasInput};
 use super::names::Names;
 use super::outcome::{Reason, Status};
 use super::rank::{EventNo, Rank};
@@ -11,6 +11,7 @@ use super::subject::{AliasTypes, Name, Need, Subject};
 use super::thing::Thing;
 use super::things::Things;
 use crate::event::{AliasKind, Event};
+use crate::moment;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -86,7 +87,7 @@ pub struct Memo {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub intents: Vec<Intent>,
     /// Nothing is sent or read before this: a `Retry-After` of this order.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "moment::serialize_some")]
     pub not_before: Option<DateTime<Utc>>,
     /// Reads that failed in a row.
     #[serde(skip_serializing_if = "is_zero")]
@@ -134,6 +135,7 @@ pub struct Intent {
     /// Its parts.
     pub parts: Arc<Vec<Part>>,
     /// When the attempt is over at the latest, or was over.
+    #[serde(serialize_with = "moment::serialize")]
     pub ended_at: DateTime<Utc>,
     /// How it stands.
     pub stands: Stands,
@@ -177,8 +179,8 @@ pub struct Draft {
     pub mutation: Mutation,
     /// Its parts: those of the intent that is noted before it is sent.
     pub parts: Arc<Vec<Part>>,
-    /// `{"orderIdentifier": …, "input": …}`
-    pub variables: serde_json::Value,
+    /// `{"input": …, "orderIdentifier": …}`, as it is sent.
+    pub variables: String,
 }
 
 impl Draft {
@@ -212,23 +214,32 @@ pub enum Standing {
     Retrying,
 }
 
+/// `OrderIdentifierInput`
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+enum Identifier<'a> {
+    OrderId(&'a str),
+    Alias(AliasInput<'a>),
+}
+
 impl Lane {
     /// The order's id at Buy with Prime, where it is known.
     pub fn order_id(&self) -> Option<&str> {
         self.bwp_id.as_deref().or_else(|| self.names.order_id())
     }
 
-    /// How the order is named in a request: by Buy with Prime's id where it is known, else by the alias that the event gives.
-    pub fn order_identifier(&self, live: Option<&Live>, types: &AliasTypes) -> serde_json::Value {
-        if let Some(id) = self.order_id() {
-            return serde_json::json!({"orderId": id});
-        }
-        let named = live.or_else(|| self.unsettled().next());
-        match named.map(|live| types.name(AliasKind::Order, &live.event.data.order())) {
-            Some(Name::Alias(alias)) => json::object([("alias", json::alias(&alias))]),
-            Some(Name::Bwp(id)) => serde_json::json!({"orderId": id}),
-            None => serde_json::Value::Null,
-        }
+    /// How the order is named in a request, as JSON text: by Buy with Prime's id where it is known, else by the alias that the event
+    /// gives.
+    pub fn order_identifier(&self, live: Option<&Live>, types: &AliasTypes) -> String {
+        let named = || live.or_else(|| self.unsettled().next());
+        let name = match self.order_id() {
+            Some(id) => return json::text(&Identifier::OrderId(id)),
+            None => named().map(|live| types.name(AliasKind::Order, &live.event.data.order())),
+        };
+        json::text(&name.as_ref().map(|name| match name {
+            Name::Alias(alias) => Identifier::Alias(alias.into()),
+            Name::Bwp(id) => Identifier::OrderId(id),
+        }))
     }
 
     /// The events that are not settled: not those that died of old age.

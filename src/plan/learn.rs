@@ -2,6 +2,7 @@
 
 use super::effect::hold_package;
 use super::lane::Lane;
+use super::names::Names;
 use super::subject::{Name, Subject};
 use super::thing::{Known, PackageHeld, PaymentHeld, RefundHeld, ReturnHeld, ShipmentHeld, Thing};
 use crate::event::{
@@ -18,22 +19,21 @@ use std::collections::{BTreeMap, BTreeSet};
 impl Lane {
     /// Takes in what an answer to a mutation shows: ids and their aliases, and no states, which the effects tell better.
     pub fn learn_names(&mut self, view: &OrderView, now: DateTime<Utc>) {
-        if let Some(id) = &view.id {
-            self.bwp_id = Some(id.clone());
+        if view.id.is_some() {
+            self.bwp_id.clone_from(&view.id);
         }
-        let order_id = self.bwp_id.clone();
-        if let Some(id) = order_id {
-            self.learn_aliases(AliasKind::Order, &id, &view.aliases, now);
+        if let Some(id) = &self.bwp_id {
+            learn_aliases(&mut self.names, AliasKind::Order, id, &view.aliases, now);
         }
         self.learn_lines(view, now);
         for item in view.returns.iter().flatten() {
-            self.learn_aliases(AliasKind::Return, &item.id, &item.aliases, now);
+            learn_aliases(&mut self.names, AliasKind::Return, &item.id, &item.aliases, now);
         }
         for refund in view.refunds.iter().flatten() {
-            self.learn_aliases(AliasKind::Refund, &refund.id, &refund.aliases, now);
+            learn_aliases(&mut self.names, AliasKind::Refund, &refund.id, &refund.aliases, now);
         }
         for package in view.packages.iter().flatten() {
-            self.learn_aliases(AliasKind::Package, &package.id, &package.aliases, now);
+            learn_aliases(&mut self.names, AliasKind::Package, &package.id, &package.aliases, now);
         }
         self.rename_things();
     }
@@ -59,22 +59,19 @@ impl Lane {
 
     /// Every answer shows all lines: an alias that stands on two of them, say a SKU that was bought twice, names neither.
     fn learn_lines(&mut self, view: &OrderView, now: DateTime<Utc>) {
-        let mut shown: BTreeMap<Alias, BTreeSet<&str>> = BTreeMap::new();
+        // The one line that each alias stands on.
+        let mut shown: BTreeMap<&Alias, Option<&str>> = BTreeMap::new();
         for line in view.lines.iter().flatten() {
-            let aliases = line.aliases.iter().flatten();
-            aliases.for_each(|alias| _ = shown.entry(alias_of(alias)).or_default().insert(&line.id));
+            for alias in line.aliases.iter().flatten() {
+                let known = shown.entry(&alias.0).or_insert(Some(&line.id));
+                *known = known.filter(|known| *known == line.id);
+            }
         }
-        for (alias, lines) in shown {
-            match lines.first() {
-                Some(line) if lines.len() == 1 => self.names.learn(AliasKind::LineItem, alias, line, now),
-                _ => self.names.learn_ambiguous(AliasKind::LineItem, alias, now),
+        for (alias, line) in shown {
+            match line {
+                Some(line) => self.names.learn(AliasKind::LineItem, alias, line, now),
+                None => self.names.learn_ambiguous(AliasKind::LineItem, alias, now),
             };
-        }
-    }
-
-    fn learn_aliases(&mut self, kind: AliasKind, id: &str, aliases: &Option<Vec<AliasView>>, now: DateTime<Utc>) {
-        for alias in aliases.iter().flatten() {
-            self.names.learn(kind, alias_of(alias), id, now);
         }
     }
 
@@ -130,11 +127,17 @@ impl Lane {
     }
 }
 
+fn learn_aliases(names: &mut Names, kind: AliasKind, id: &str, aliases: &Option<Vec<AliasView>>, now: DateTime<Utc>) {
+    for alias in aliases.iter().flatten() {
+        names.learn(kind, &alias.0, id, now);
+    }
+}
+
 /// Whether a read shows the last step that was accepted for a shipment.
 fn shows(held: &ShipmentHeld, packages: &[PackageView], name: Option<&Name>) -> bool {
     let own = |package: &PackageView| match name {
         Some(Name::Bwp(id)) => package.id == *id,
-        Some(Name::Alias(alias)) => package.aliases.iter().flatten().any(|known| alias_of(known) == *alias),
+        Some(Name::Alias(alias)) => package.aliases.iter().flatten().any(|known| known.0 == *alias),
         None => false,
     };
     let lines = |package: &PackageView| held.split.is_some() && shares_of(&package.lines) == held.split;
@@ -197,14 +200,9 @@ fn learn_package(held: &mut PackageHeld, view: &PackageView, now: DateTime<Utc>)
     held.gone = false;
 }
 
-/// An alias as BwP shows it.
-pub fn alias_of(view: &AliasView) -> Alias {
-    Alias { alias_type: view.alias_type.clone(), id: view.alias_id.clone() }
-}
-
 /// A list of aliases as a set; none where it is not shown.
 pub fn set_of(aliases: &Option<Vec<AliasView>>) -> Option<BTreeSet<Alias>> {
-    aliases.as_ref().map(|aliases| aliases.iter().map(alias_of).collect())
+    aliases.as_ref().map(|aliases| aliases.iter().map(|alias| alias.0.clone()).collect())
 }
 
 /// What a package holds, by line item; none where it is not shown.
@@ -229,7 +227,7 @@ pub fn payment_of(view: &PaymentView) -> PaymentHeld {
     let method = view.method.clone().zip(view.display.clone());
     PaymentHeld {
         amount: money_of(&view.amount),
-        method: method.map(|(method_type, display)| PaymentMethod { method_type, display }),
+        method: method.map(|(method_type, display)| PaymentMethod { method_type, display }.into()),
         state: view.state.as_deref().and_then(PaymentState::parse),
     }
 }

@@ -73,8 +73,16 @@ impl Names {
     }
 
     /// Buy with Prime said that this alias stands for this id.
-    pub fn learn(&mut self, kind: AliasKind, alias: Alias, bwp_id: &str, now: DateTime<Utc>) -> bool {
-        self.offer(kind, alias, NameRow { bwp_id: Some(bwp_id.to_owned()), origin: Origin::Bwp, version: None, time: now })
+    pub fn learn(&mut self, kind: AliasKind, alias: &Alias, bwp_id: &str, now: DateTime<Utc>) -> bool {
+        // Each answer says again what was said before.
+        if self.holds(kind, alias, bwp_id) {
+            return false;
+        }
+        self.offer(
+            kind,
+            alias.clone(),
+            NameRow { bwp_id: Some(bwp_id.to_owned()), origin: Origin::Bwp, version: None, time: now },
+        )
     }
 
     /// Buy with Prime's id for an alias, where it is known.
@@ -86,8 +94,8 @@ impl Names {
     }
 
     /// Buy with Prime shows the alias on several things of its kind: it names none of them, whatever else is said of it.
-    pub fn learn_ambiguous(&mut self, kind: AliasKind, alias: Alias, now: DateTime<Utc>) -> bool {
-        self.offer(kind, alias, NameRow { bwp_id: None, origin: Origin::Bwp, version: None, time: now })
+    pub fn learn_ambiguous(&mut self, kind: AliasKind, alias: &Alias, now: DateTime<Utc>) -> bool {
+        self.offer(kind, alias.clone(), NameRow { bwp_id: None, origin: Origin::Bwp, version: None, time: now })
     }
 
     /// Whether Buy with Prime shows the name on several things of its kind.

@@ -1,16 +1,17 @@
 //! What is to be done for the order itself, its lines and its packages: only what is not known to be held.
 
 use super::effect::{Effect, LineEffect, OrderEffect, PackageEffect};
-use super::json;
+use super::json::{self, LineItemId, MoneyInput, PaymentInput};
 use super::outcome::Reason;
 use super::rank::{EventNo, Ranked};
-use super::step::{Context, Entry, Mutation, Plan};
+use super::step::{Context, Entry, Fields, Mutation, Plan};
 use super::subject::Name;
 use super::thing::{LineHeld, OrderHeld, PackageHeld, PaymentHeld};
 use super::wanted::{LineWanted, Member, Members, OrderWanted, PackageWanted};
 use crate::event::{Alias, AliasKind, Payment};
-use serde_json::{Map, Value, json};
+use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// The API's limits of aliases and links of one order.
 const MOST_ALIASES: usize = 5;
@@ -28,23 +29,23 @@ pub fn plan_order(context: &Context, order_id: Option<&str>, wanted: &OrderWante
         Err(events) => return surplus("TOO_MANY_ALIASES", "aliases", MOST_ALIASES, events),
     };
     if !aliases.is_empty() {
-        news.add(Member::Aliases, "aliases", json::aliases(&aliases));
+        news.add(Member::Aliases, "aliases", &json::aliases(&aliases));
         effect.aliases = aliases;
     }
     if let Some(state) = unheld(&wanted.execution_state, &held.execution_state) {
-        news.add(Member::ExecutionState, "desiredExecutionState", json!(state.as_str()));
+        news.add(Member::ExecutionState, "desiredExecutionState", &state.as_str());
         effect.execution_state = Some(*state);
     }
     if let Some(price) = unheld(&wanted.total_price, &held.total_price) {
-        news.add(Member::TotalPrice, "totalPrice", json::object([("value", json::money(price))]));
+        news.add(Member::TotalPrice, "totalPrice", &Price { value: price.into() });
         effect.total_price = Some(*price);
     }
     if let Some(taxes) = unheld(&wanted.taxes, &held.taxes) {
-        news.add(Member::Taxes, "taxes", json::taxes(taxes));
+        news.add(Member::Taxes, "taxes", &json::taxes(taxes));
         effect.taxes = Some(*taxes);
     }
     if let Some(discount) = unheld(&wanted.discount, &held.discount) {
-        news.add(Member::Discount, "discounts", json::discount(discount));
+        news.add(Member::Discount, "discounts", &json::discount(discount));
         effect.discount = Some(discount.clone());
     }
     let links = match fitting(&wanted.links, |link| held.links.contains(link), MOST_LINKS.saturating_sub(held.links.len())) {
@@ -52,13 +53,13 @@ pub fn plan_order(context: &Context, order_id: Option<&str>, wanted: &OrderWante
         Err(events) => return surplus("TOO_MANY_LINKS", "links", MOST_LINKS, events),
     };
     if !links.is_empty() {
-        let list: Vec<Value> =
-            links.iter().map(|link| json!({"destinationType": link.destination.as_str(), "url": link.url})).collect();
-        news.add(Member::Links, "orderLinks", Value::Array(list));
+        let list: Vec<Link> =
+            links.iter().map(|link| Link { destination_type: link.destination.as_str(), url: &link.url }).collect();
+        news.add(Member::Links, "orderLinks", &list);
         effect.links = links;
     }
     if let Some((list, sent)) = payments(&wanted.payments, &held.payments) {
-        news.add(Member::Payments, "payments", list);
+        news.add(Member::Payments, "payments", &list);
         effect.payments = sent;
     }
     news.plan(Effect::Order(effect), Entry::Order)
@@ -90,24 +91,24 @@ pub fn plan_line(context: &Context, name: &Name, wanted: &LineWanted, held: &Lin
         held.aliases.contains(alias) || context.names.holds(AliasKind::LineItem, alias, &id)
     });
     if !aliases.is_empty() {
-        news.add(Member::Aliases, "aliases", json::aliases(&aliases));
+        news.add(Member::Aliases, "aliases", &json::aliases(&aliases));
         effect.aliases = aliases;
     }
     if let Some(taxes) = unheld(&wanted.taxes, &held.taxes) {
-        news.add(Member::Taxes, "taxes", json::taxes(taxes));
+        news.add(Member::Taxes, "taxes", &json::taxes(taxes));
         effect.taxes = Some(*taxes);
     }
     if let Some(discount) = unheld(&wanted.discount, &held.discount) {
-        news.add(Member::Discount, "discounts", json::discount(discount));
+        news.add(Member::Discount, "discounts", &json::discount(discount));
         effect.discount = Some(discount.clone());
     }
     if let Some((list, sent)) = payments(&wanted.payments, &held.payments) {
-        news.add(Member::Payments, "payments", list);
+        news.add(Member::Payments, "payments", &list);
         effect.payments = sent;
     }
     news.plan(Effect::Line(effect), |mut fields| {
-        fields.insert("id".to_owned(), json!({"lineItemId": id}));
-        Entry::LineItem(Value::Object(fields))
+        fields.insert("id", json::text(&LineItemId::from(&*id)));
+        Entry::LineItem(joined(&fields))
     })
 }
 
@@ -121,35 +122,62 @@ pub fn plan_package(context: &Context, name: &Name, wanted: &PackageWanted, held
         new_aliases(&wanted.aliases, |alias| held.aliases.contains(alias) || context.names.holds(AliasKind::Package, alias, &id));
     let mut news = News::default();
     if !aliases.is_empty() {
-        news.add(Member::Aliases, "aliases", json::aliases(&aliases));
+        news.add(Member::Aliases, "aliases", &json::aliases(&aliases));
     }
     news.plan(Effect::Package(PackageEffect { package: id.clone(), aliases }), |mut fields| {
-        fields.insert("id".to_owned(), json!(id));
-        Entry::Package(Value::Object(fields))
+        fields.insert("id", json::text(&id));
+        Entry::Package(joined(&fields))
     })
 }
 
 /// The members that are new, and what they look like in the input.
 #[derive(Default)]
 struct News {
-    fields: Map<String, Value>,
+    fields: Fields,
     members: Members,
 }
 
 impl News {
-    fn add(&mut self, member: Member, field: &str, value: Value) {
+    fn add(&mut self, member: Member, field: &'static str, value: &impl Serialize) {
         self.members.insert(member);
-        self.fields.insert(field.to_owned(), value);
+        self.fields.insert(field, json::text(value));
     }
 
-    fn plan(self, effect: Effect, entry: impl FnOnce(Map<String, Value>) -> Entry) -> Plan {
+    fn plan(self, effect: Effect, entry: impl FnOnce(Fields) -> Entry) -> Plan {
         if self.members.is_empty() {
             let note = Reason::nothing("ALREADY_HELD", "Buy with Prime already holds all of it, or there was nothing in it");
             return Plan::Done { note, effect: None };
         }
-        let (mutation, step) = (Mutation::UpdateOrder, self.members.clone());
+        let (mutation, step) = (Mutation::UpdateOrder, self.members);
         Plan::Send { mutation, entry: entry(self.fields), effect, step, outstanding: self.members }
     }
+}
+
+/// The text of an object of these members.
+fn joined(fields: &Fields) -> String {
+    let mut text = String::new();
+    json::write_object(&mut text, fields.iter().map(|(name, member)| (*name, &**member)));
+    text
+}
+
+/// `PriceInput`
+#[derive(Serialize)]
+struct Price {
+    value: MoneyInput,
+}
+
+/// `OrderLinkInput`
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Link<'a> {
+    destination_type: &'static str,
+    url: &'a str,
+}
+
+/// What has a list of payments.
+#[derive(Serialize)]
+struct Payments<'a> {
+    details: Vec<PaymentInput<'a>>,
 }
 
 fn unheld<'a, T: PartialEq>(wanted: &'a Option<Ranked<T>>, held: &Option<T>) -> Option<&'a T> {
@@ -169,10 +197,10 @@ fn new_aliases(wanted: &Option<Ranked<Vec<Alias>>>, is_held: impl Fn(&Alias) -> 
 type Sent = BTreeMap<String, PaymentHeld>;
 
 /// Payments that are new by id, or changed.
-fn payments(wanted: &Option<Ranked<Vec<Payment>>>, held: &Sent) -> Option<(Value, Sent)> {
-    let all = wanted.iter().flat_map(|payments| &payments.value);
+fn payments<'a>(wanted: &'a Option<Ranked<Arc<Vec<Payment>>>>, held: &Sent) -> Option<(Payments<'a>, Sent)> {
+    let all = wanted.iter().flat_map(|payments| &*payments.value);
     let new: Vec<&Payment> = all.filter(|payment| held.get(&payment.id) != Some(&PaymentHeld::from(*payment))).collect();
-    let details: Vec<Value> = new.iter().map(|payment| json::payment(payment)).collect();
+    let details: Vec<PaymentInput> = new.iter().map(|payment| (*payment).into()).collect();
     let sent = new.iter().map(|payment| (payment.id.clone(), PaymentHeld::from(*payment))).collect();
-    (!details.is_empty()).then(|| (json::object([("details", Value::Array(details))]), sent))
+    (!details.is_empty()).then_some((Payments { details }, sent))
 }

@@ -1,5 +1,6 @@
 //! Which snapshot is newer.
 
+use crate::moment;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +14,7 @@ pub struct Rank {
     #[serde(rename = "v", default, skip_serializing_if = "Option::is_none")]
     pub version: Option<u64>,
     /// The event's time.
-    #[serde(rename = "t")]
+    #[serde(rename = "t", serialize_with = "moment::serialize")]
     pub time: DateTime<Utc>,
     /// When it arrived, among the events of its order.
     #[serde(rename = "n")]

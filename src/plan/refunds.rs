@@ -1,14 +1,14 @@
 //! Refunds: a cumulative total, incremental payments, and states with a table of legal steps.
 
 use super::effect::{Effect, RefundEffect};
-use super::json;
+use super::json::{self, AliasInput, LineItemId, MoneyInput, PaymentInput};
 use super::outcome::Reason;
 use super::step::{Context, Entry, Mutation, Plan};
 use super::subject::{Name, Need};
 use super::thing::{PaymentHeld, RefundHeld};
 use super::wanted::{Member, Members, RefundWanted};
 use crate::event::{Alias, AliasKind, Initiator, Money, Payment, RefundState};
-use serde_json::{Map, Value, json};
+use serde::Serialize;
 
 /// What is to be done for a refund.
 pub fn plan(context: &Context, name: &Name, wanted: &RefundWanted, held: &RefundHeld) -> Plan {
@@ -26,7 +26,7 @@ pub fn plan(context: &Context, name: &Name, wanted: &RefundWanted, held: &Refund
     if let Some(dead) = contradiction(state.value, total.value, wanted, held) {
         // Only a snapshot that is not settled can be at fault; a settled one was legal when it was sent.
         let Plan::Dead { members, .. } = &dead else { return dead };
-        if !wanted.holders(members).is_empty() {
+        if !wanted.holders(*members).is_empty() {
             return dead;
         }
     }
@@ -88,7 +88,7 @@ fn news<'a>(
 fn unsent<'a>(wanted: &'a RefundWanted, held: &'a RefundHeld) -> impl Iterator<Item = &'a Payment> {
     let holder = wanted.payments.as_ref().and_then(|payments| payments.holder);
     let is_safe = move |id: &str| held.doubtful.get(id).is_none_or(|events| holder.is_some_and(|no| events.contains(&no)));
-    let payments = wanted.payments.iter().flat_map(|payments| &payments.value);
+    let payments = wanted.payments.iter().flat_map(|payments| &*payments.value);
     payments.filter(move |payment| {
         let is_final = payment.state.is_none_or(|state| state.is_final());
         is_final && !held.payments.contains_key(&payment.id) && is_safe(&payment.id)
@@ -114,29 +114,20 @@ fn entry(news: News, state: RefundState, total: Money, held: &RefundHeld, bwp_id
             "Buy with Prime already holds the refund as it is wanted; payments that are not final are held back",
         );
     }
-    let mut entry = Map::new();
-    if let Some(id) = bwp_id {
-        entry.insert("id".to_owned(), json!(id));
-    }
-    if !news.aliases.is_empty() {
-        entry.insert("aliases".to_owned(), json::aliases(&news.aliases));
-    }
-    entry.insert("refundTotal".to_owned(), json::object([("totalAmount", json::money(&total))]));
-    entry.insert("state".to_owned(), json!(state.as_str()));
-    if let Some(lines) = &news.lines {
-        let lines = Value::Array(lines.iter().map(refunded_line).collect());
-        entry.insert("refundFor".to_owned(), json::object([("orderLineItems", lines)]));
-    }
-    if let Some(reason) = news.request_reason {
-        entry.insert("refundRequestReason".to_owned(), json!(reason));
-    }
-    if let Some(reason) = news.status_reason {
-        entry.insert("refundStatusReason".to_owned(), json!(reason));
-    }
-    if !news.payments.is_empty() {
-        let payments = news.payments.iter().map(|payment| json::payment(payment)).collect();
-        entry.insert("paymentDetails".to_owned(), Value::Array(payments));
-    }
+    let input = Input {
+        aliases: json::aliases(&news.aliases),
+        id: bwp_id,
+        payment_details: news.payments.iter().map(|payment| (*payment).into()).collect(),
+        refund_for: news
+            .lines
+            .as_ref()
+            .map(|lines| RefundFor { order_line_items: lines.iter().map(RefundedLine::from).collect() }),
+        refund_request_reason: news.request_reason,
+        refund_status_reason: news.status_reason,
+        refund_total: Total { total_amount: (&total).into() },
+        state: state.as_str(),
+    };
+    let entry = crate::text::json(&input, 512);
     let effect = RefundEffect {
         create: !held.exists && bwp_id.is_none(),
         state,
@@ -149,23 +140,60 @@ fn entry(news: News, state: RefundState, total: Money, held: &RefundHeld, bwp_id
         payments: news.payments.iter().map(|payment| (payment.id.clone(), PaymentHeld::from(*payment))).collect(),
     };
     // State and total stand in every entry, so their snapshot takes part in it even where only older members are new.
-    let mut step = outstanding.clone();
+    let mut step = outstanding;
     step.extend([Member::State, Member::Total]);
-    Plan::Send {
-        mutation: Mutation::UpdateOrder,
-        entry: Entry::Refund(Value::Object(entry)),
-        effect: Effect::Refund(effect),
-        step,
-        outstanding,
-    }
+    Plan::Send { mutation: Mutation::UpdateOrder, entry: Entry::Refund(entry), effect: Effect::Refund(effect), step, outstanding }
 }
 
-fn refunded_line((id, quantity): &(String, Option<u32>)) -> Value {
-    let mut line = Map::from_iter([("lineItemId".to_owned(), json!({"lineItemId": id}))]);
-    if let Some(quantity) = quantity {
-        line.insert("refundedQuantity".to_owned(), json!({"amount": quantity}));
+/// `RefundDetailsInput`
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Input<'a> {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    aliases: Vec<AliasInput<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    payment_details: Vec<PaymentInput<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refund_for: Option<RefundFor<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refund_request_reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refund_status_reason: Option<&'static str>,
+    refund_total: Total,
+    state: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Total {
+    total_amount: MoneyInput,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RefundFor<'a> {
+    order_line_items: Vec<RefundedLine<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RefundedLine<'a> {
+    line_item_id: LineItemId<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refunded_quantity: Option<Refunded>,
+}
+
+#[derive(Serialize)]
+struct Refunded {
+    amount: u32,
+}
+
+impl<'a> From<&'a (String, Option<u32>)> for RefundedLine<'a> {
+    fn from((id, quantity): &'a (String, Option<u32>)) -> Self {
+        RefundedLine { line_item_id: id.as_str().into(), refunded_quantity: quantity.map(|amount| Refunded { amount }) }
     }
-    Value::Object(line)
 }
 
 fn contradiction(state: RefundState, total: Money, wanted: &RefundWanted, held: &RefundHeld) -> Option<Plan> {
@@ -183,7 +211,7 @@ fn contradiction(state: RefundState, total: Money, wanted: &RefundWanted, held: 
             return dead("TOTAL_DECREASED", message, "/data/total/amount", Member::Total);
         }
     }
-    let payments = wanted.payments.iter().flat_map(|payments| &payments.value).enumerate();
+    let payments = wanted.payments.iter().flat_map(|payments| &*payments.value).enumerate();
     for (at, payment) in payments {
         if let Some(sent) = held.payments.get(&payment.id).filter(|sent| sent.contradicts(payment)) {
             let part = if sent.amount.is_some_and(|amount| amount != payment.amount) { "amount" } else { "method" };

@@ -1,14 +1,14 @@
 //! Returns: created once, then completed or cancelled; both ends are final.
 
 use super::effect::{Effect, ReturnEffect};
-use super::json;
+use super::json::{self, AliasInput, LineAmounts};
 use super::outcome::Reason;
 use super::step::{Context, Entry, Mutation, Plan};
 use super::subject::Name;
 use super::thing::ReturnHeld;
 use super::wanted::{Member, Members, ReturnWanted};
 use crate::event::{Alias, AliasKind, Initiator, ReturnState};
-use serde_json::{Map, Value, json};
+use serde::Serialize;
 use std::collections::BTreeSet;
 
 /// The API's limit of aliases on one return (`ReturnDetailsInput`).
@@ -64,12 +64,8 @@ fn create(context: &Context, wanted: &ReturnWanted, state: ReturnState, aliases:
         Ok(lines) => lines,
         Err(plan) => return *plan,
     };
-    let item = |(id, quantity): &(String, Option<u32>)| {
-        let amounts = Value::Array(vec![json::line_amount(id, quantity.unwrap_or(1))]);
-        json::object([("returnFor", json::object([("orderLineItemAmounts", amounts)]))])
-    };
-    let items = Value::Array(lines.iter().map(item).collect());
-    let entry = json::object([("aliases", json::aliases(&aliases)), ("state", json!("CREATED")), ("returnLineItems", items)]);
+    let items = lines.iter().map(|line| Item { return_for: json::line_amounts(std::slice::from_ref(line)) }).collect();
+    let entry = json::text(&Created { aliases: json::aliases(&aliases), return_line_items: items, state: "CREATED" });
     let effect = ReturnEffect {
         create: true,
         state: Some(ReturnState::Created),
@@ -80,7 +76,7 @@ fn create(context: &Context, wanted: &ReturnWanted, state: ReturnState, aliases:
         mutation: Mutation::UpdateOrder,
         entry: Entry::Return(entry),
         effect: Effect::Return(effect),
-        step: members.clone(),
+        step: members,
         outstanding: members,
     }
 }
@@ -93,24 +89,20 @@ fn update(
     held: &ReturnHeld,
     state: ReturnState,
 ) -> Plan {
-    let mut entry = Map::new();
     let mut effect = ReturnEffect::default();
     let mut outstanding = Members::new();
     let identifier = match (bwp_id, name) {
-        (Some(id), _) => json!({"id": id}),
-        (None, Name::Bwp(id)) => json!({"id": id}),
-        (None, Name::Alias(alias)) => json::object([("alias", json::alias(still_held(alias, held)))]),
+        (Some(id), _) => Identifier::Id(id),
+        (None, Name::Bwp(id)) => Identifier::Id(id),
+        (None, Name::Alias(alias)) => Identifier::Alias(still_held(alias, held).into()),
     };
-    entry.insert("returnIdentifier".to_owned(), identifier);
     if state != ReturnState::Created && !held.state.is_some_and(is_final) {
-        entry.insert("state".to_owned(), json!(state.as_str()));
         effect.state = Some(state);
         outstanding.insert(Member::State);
     }
     if let Some(aliases) = &wanted.aliases {
         let list: BTreeSet<Alias> = aliases.value.iter().cloned().collect();
         if held.aliases.as_ref() != Some(&list) {
-            entry.insert("aliases".to_owned(), json::aliases(&aliases.value));
             effect.aliases = Some(aliases.value.clone());
             outstanding.insert(Member::Aliases);
         }
@@ -118,8 +110,47 @@ fn update(
     if outstanding.is_empty() {
         return nothing_new(context, wanted, held);
     }
-    let (mutation, step) = (Mutation::UpdateOrder, outstanding.clone());
-    Plan::Send { mutation, entry: Entry::Return(Value::Object(entry)), effect: Effect::Return(effect), step, outstanding }
+    let entry = json::text(&Updated {
+        aliases: effect.aliases.as_deref().map(json::aliases),
+        return_identifier: identifier,
+        state: effect.state.map(ReturnState::as_str),
+    });
+    let (mutation, step) = (Mutation::UpdateOrder, outstanding);
+    Plan::Send { mutation, entry: Entry::Return(entry), effect: Effect::Return(effect), step, outstanding }
+}
+
+/// `ReturnDetailsInput` of a return that is created.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Created<'a> {
+    aliases: Vec<AliasInput<'a>>,
+    return_line_items: Vec<Item<'a>>,
+    state: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Item<'a> {
+    return_for: LineAmounts<'a>,
+}
+
+/// `ReturnDetailsInput` of a return that is there.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Updated<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aliases: Option<Vec<AliasInput<'a>>>,
+    return_identifier: Identifier<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<&'static str>,
+}
+
+/// How a return is named.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+enum Identifier<'a> {
+    Id(&'a str),
+    Alias(AliasInput<'a>),
 }
 
 /// The alias that names a return now: its list may have been replaced since it was first named.

@@ -1,7 +1,7 @@
 //! Shipments: in the sandbox package states and milestones, one step at a time; in production nothing but their aliases.
 
 use super::effect::{Effect, PackageEffect, ShipmentEffect};
-use super::json;
+use super::json::{self, AliasInput};
 use super::outcome::Reason;
 use super::step::{Context, Entry, Environment, Mutation, Plan, Question, name_of};
 use super::subject::{Name, Need, Subject};
@@ -9,7 +9,8 @@ use super::thing::{Known, PackageHeld, ShipmentHeld};
 use super::things::Things;
 use super::wanted::{Member, Members, ShipmentWanted};
 use crate::event::{AliasKind, CancelReason, Milestone, ShipmentState};
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Map, json};
 
 /// A shipment among the things of its order.
 pub struct Shipment<'a> {
@@ -72,10 +73,10 @@ fn attach(context: &Context, shipment: &Shipment) -> Plan {
     if is_held || context.names.holds(AliasKind::Package, own, &id) {
         return done("ALREADY_HELD", "the package already carries the shipment's alias");
     }
-    let entry = Entry::Package(json::object([("id", json!(id)), ("aliases", json::aliases([own]))]));
+    let entry = Entry::Package(json::text(&Named { aliases: [own.into()], id: &id }));
     let effect = Effect::Package(PackageEffect { package: id, aliases: vec![own.clone()] });
     let (mutation, step) = (Mutation::UpdateOrder, everything());
-    Plan::Send { mutation, entry, effect, outstanding: step.clone(), step }
+    Plan::Send { mutation, entry, effect, outstanding: step, step }
 }
 
 fn tracked(things: &Things, number: &str) -> Option<String> {
@@ -87,6 +88,13 @@ fn tracked(things: &Things, number: &str) -> Option<String> {
         }
         _ => None,
     })
+}
+
+/// A package's entry in `updateOrder`: another alias of it.
+#[derive(Serialize)]
+struct Named<'a> {
+    aliases: [AliasInput<'a>; 1],
+    id: &'a str,
 }
 
 /// What is known of a package.
@@ -290,11 +298,10 @@ fn send(context: &Context, shipment: &Shipment, id: String, current: Option<Plac
                     Ok(lines) => lines,
                     Err(plan) => return *plan,
                 };
-                let amounts = Value::Array(lines.iter().map(|(id, n)| json::line_amount(id, n.unwrap_or(1))).collect());
-                fields.insert("packageInformationDetailsFor".to_owned(), json::object([("orderLineItemAmounts", amounts)]));
+                fields.insert("packageInformationDetailsFor".to_owned(), json!(json::line_amounts(&lines)));
                 effect.lines = Some(lines.into_iter().map(|(id, quantity)| (id, quantity.unwrap_or(1))).collect());
             }
-            json::object([("packageInformationState", Value::Object(fields))])
+            json!({"packageInformationState": fields})
         }
         Step::Tracker(milestone) => {
             members.extend(milestone_members);
@@ -311,8 +318,8 @@ fn send(context: &Context, shipment: &Shipment, id: String, current: Option<Plac
             json!({"packageTrackerState": {"packageTrackerIdentifier": identifier, "latestMilestone": latest}})
         }
     };
-    outstanding.extend(members.iter().copied());
-    let entry = Entry::Package(json::object([("id", json!(id)), ("packageState", state)]));
+    outstanding = outstanding.and(members);
+    let entry = Entry::Package(json!({"id": id, "packageState": state}).to_string());
     Plan::Send { mutation: Mutation::UpdatePackages, entry, effect: Effect::Shipment(effect), step: members, outstanding }
 }
 

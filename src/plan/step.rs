@@ -12,7 +12,6 @@ pub use crate::config::{Coalesce, Environment, ReadFirst};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What planning takes from the configuration.
@@ -176,20 +175,23 @@ impl Mutation {
     }
 }
 
-/// What a thing puts into the input of a mutation.
+/// What a thing puts into the input of a mutation, as JSON text.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Entry {
     /// An element of `returns.details`.
-    Return(Value),
+    Return(String),
     /// An element of `refunds.details`.
-    Refund(Value),
+    Refund(String),
     /// An element of `lineItems`.
-    LineItem(Value),
+    LineItem(String),
     /// An element of `packageInformation.details`, of either mutation.
-    Package(Value),
+    Package(String),
     /// Members of the input itself.
-    Order(Map<String, Value>),
+    Order(Fields),
 }
+
+/// Members of an input by their names, as JSON text.
+pub type Fields = BTreeMap<&'static str, String>;
 
 /// What is to be done for one thing now.
 #[derive(Debug, Clone, PartialEq)]

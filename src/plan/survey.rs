@@ -2,7 +2,7 @@
 
 use super::draft;
 use super::facet::Facet;
-use super::groups::{groups, wanted};
+use super::groups::{groups, take_first, wanted};
 use super::lane::{Lane, Live, Standing, Stands};
 use super::outcome::Reason;
 use super::rank::EventNo;
@@ -40,7 +40,7 @@ impl Found {
     /// The events that the next entry is sent for.
     pub fn senders(&self) -> BTreeSet<EventNo> {
         let holders = match &self.plan {
-            Plan::Send { step, .. } => self.known.holders(step),
+            Plan::Send { step, .. } => self.known.holders(*step),
             _ => BTreeSet::new(),
         };
         if holders.is_empty() { self.holders.clone() } else { holders }
@@ -57,6 +57,9 @@ impl Survey {
     }
 
     fn extend(&mut self, other: Survey) {
+        if self.held.is_empty() {
+            return *self = other;
+        }
         self.found.extend(other.found);
         self.held.extend(other.held);
     }
@@ -191,15 +194,17 @@ impl Lane {
         let (in_flight, asked) = (self.subjects_in_intents(), self.memo.asked.clone());
         let asked = Asked::new(&asked);
         let (mut survey, mut ready) = (Survey::default(), 0);
+        // Whatever ends changes things; before they are looked for by their aliases, the index knows of it.
+        self.things.reindex();
         let mut open = groups(self, self.events.keys().copied());
         while ready < enough
-            && let Some((_, group)) = open.pop_first()
+            && let Some(group) = take_first(&mut open)
         {
-            self.things.reindex();
             let found = self.look_at(&group, &in_flight, &Context { rules, names: &self.names, asked: &asked, now });
             if end(self, &found) {
+                self.things.reindex();
                 // What is left of it may have parted.
-                open.append(&mut groups(self, group));
+                open.extend(groups(self, group));
                 continue;
             }
             ready += found.ready(self, now).count();
@@ -213,8 +218,10 @@ impl Lane {
         let (in_flight, asked) = (self.subjects_in_intents(), Asked::new(&self.memo.asked));
         let context = Context { rules, names: &self.names, asked: &asked, now };
         let mut survey = Survey::default();
-        let groups = groups(self, self.events.keys().copied());
-        groups.values().for_each(|group| survey.extend(self.look_at(group, &in_flight, &context)));
+        let mut open = groups(self, self.events.keys().copied());
+        while let Some(group) = take_first(&mut open) {
+            survey.extend(self.look_at(&group, &in_flight, &context));
+        }
         survey
     }
 
@@ -233,7 +240,7 @@ impl Lane {
             };
             let pending = match &plan {
                 Plan::Done { .. } => BTreeSet::new(),
-                Plan::Send { outstanding, .. } => match known.holders(outstanding) {
+                Plan::Send { outstanding, .. } => match known.holders(*outstanding) {
                     // Only members of snapshots that died of old age are left: whoever speaks of the thing now brings them.
                     pending if pending.is_empty() => holders.clone(),
                     pending => pending,
@@ -248,10 +255,10 @@ impl Lane {
     }
 
     /// The things that an event still counts for: not those for which it was refused.
-    pub fn open_facets<'a>(&'a self, live: &'a Live) -> Vec<(Cow<'a, Subject>, &'a Facet)> {
+    pub fn open_facets<'a, 'l: 'a>(&'a self, live: &'l Live) -> impl Iterator<Item = (Cow<'a, Subject>, &'l Facet)> {
         let refused: BTreeSet<Cow<Subject>> = live.progress.refused.iter().map(|(subject, _)| self.canonical(subject)).collect();
         let all = live.facets.iter().map(|(subject, facet)| (self.canonical(subject), facet));
-        all.filter(|(subject, _)| !refused.contains(subject)).collect()
+        all.filter(move |(subject, _)| !refused.contains(subject))
     }
 
     fn plan(&self, context: &Context, subject: &Subject, known: &Known, is_part: bool) -> Plan {

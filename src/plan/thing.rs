@@ -8,9 +8,11 @@ use crate::event::{
     Alias, Discount, ExecutionState, Money, OrderLink, Payment, PaymentMethod, PaymentState, RefundState, ReturnState,
     ShipmentState,
 };
+use crate::moment;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// A thing of an order, as the ledger keeps it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,12 +44,12 @@ pub enum Known {
 #[serde(default)]
 pub struct Pace {
     /// Not before this.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "moment::serialize_some")]
     pub due: Option<DateTime<Utc>>,
     /// Failed attempts in a row.
     pub attempts: u32,
     /// The first of them: the time budget counts from here.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "moment::serialize_some")]
     pub first_failure: Option<DateTime<Utc>>,
     /// Sent alone from now on, since a mutation that it was joined in was refused or not answered.
     pub solo: bool,
@@ -117,6 +119,7 @@ pub struct PackageHeld {
     /// Line items and quantities in it, as last read.
     pub lines: Option<BTreeMap<String, u32>>,
     /// When it was last read; none where it never was.
+    #[serde(serialize_with = "moment::serialize_some")]
     pub read_at: Option<DateTime<Utc>>,
     /// Whether the last read of the order no longer showed it.
     pub gone: bool,
@@ -167,6 +170,7 @@ pub struct ShipmentHeld {
     /// The last milestone that Buy with Prime accepted.
     pub milestone: Option<String>,
     /// When the last step was accepted, until a read shows it.
+    #[serde(serialize_with = "moment::serialize_some")]
     pub unseen_since: Option<DateTime<Utc>>,
     /// The lines that were sent with the first step: the package was split by them.
     pub split: Option<BTreeMap<String, u32>>,
@@ -178,7 +182,7 @@ pub struct PaymentHeld {
     /// How much; none where a read did not say it.
     pub amount: Option<Money>,
     /// How; none where a read did not say it.
-    pub method: Option<PaymentMethod>,
+    pub method: Option<Arc<PaymentMethod>>,
     /// Its state.
     pub state: Option<PaymentState>,
 }

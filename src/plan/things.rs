@@ -43,6 +43,9 @@ impl Things {
             subject.kind() == kind && self.all.get(subject).is_some_and(|thing| carried(thing).any(|carried| carried == alias))
         };
         let indexed = self.carriers.get(&kind).and_then(|carriers| carriers.get(alias)).into_iter().flatten();
+        if self.unindexed.is_empty() {
+            return indexed.min();
+        }
         let indexed = indexed.filter(|subject| !self.unindexed.contains_key(subject));
         indexed.chain(self.unindexed.keys().filter(carries)).min()
     }
@@ -82,9 +85,10 @@ impl Things {
 
     /// Takes in a thing that is known elsewhere, or under another name, as this subject.
     pub fn unite(&mut self, subject: Subject, thing: Thing) {
-        match self.get_mut(&subject) {
-            Some(present) => present.absorb(thing),
-            None => *self.hold(&subject) = thing,
+        self.note(&subject);
+        match self.all.entry(subject) {
+            btree_map::Entry::Occupied(present) => present.into_mut().absorb(thing),
+            btree_map::Entry::Vacant(free) => _ = free.insert(thing),
         }
     }
 
@@ -119,6 +123,9 @@ impl Things {
     }
 
     fn note(&mut self, subject: &Subject) {
+        if self.before.contains_key(subject) && self.unindexed.contains_key(subject) {
+            return;
+        }
         let thing = self.all.get(subject);
         if !self.before.contains_key(subject) {
             self.before.insert(subject.clone(), thing.cloned());

@@ -35,8 +35,8 @@ pub enum Next {
     Read {
         /// What the read is to tell.
         questions: Vec<Question>,
-        /// `{"orderIdentifier": …}`
-        variables: serde_json::Value,
+        /// `{"orderIdentifier": …}`, as it is sent.
+        variables: String,
     },
     /// Nothing before this; nothing at all where it is none.
     Rest {
@@ -71,7 +71,7 @@ impl Lane {
     fn bury(&mut self, survey: &Survey) -> bool {
         for (subject, found) in survey.iter() {
             let (reason, victims) = match &found.plan {
-                Plan::Dead { reason, members } => match found.known.holders(members) {
+                Plan::Dead { reason, members } => match found.known.holders(*members) {
                     holders if holders.is_empty() => (reason, found.known.all_holders()),
                     holders => (reason, holders),
                 },
@@ -96,21 +96,17 @@ impl Lane {
         let is_final = |no: &EventNo| is_live(no) && !survey.is_pending(*no) && !self.is_in_intent(*no);
         let finals: Vec<EventNo> = survey.events().filter(is_final).collect();
         for no in &finals {
-            let Some(live) = self.events.get(no) else { continue };
             let (status, reason) = self.ending(*no, survey);
-            let facets = self.open_facets(live).into_iter();
-            let facets: Vec<_> = facets.map(|(subject, facet)| (subject.into_owned(), facet.clone())).collect();
-            let rank = live.rank;
+            let Some(live) = self.events.remove(no) else { continue };
+            let facets: Vec<_> = self.open_facets(&live).map(|(subject, facet)| (subject.into_owned(), facet)).collect();
             for (subject, facet) in facets {
                 let done = survey.get(&subject).map(|found| &found.plan);
                 if let Some(Plan::Done { effect: Some(effect), .. }) = done {
-                    effect.apply(&subject, &mut self.things, rank.time);
+                    effect.apply(&subject, &mut self.things, live.rank.time);
                 }
-                self.things.hold(&subject).known.overlay(&facet, rank, None);
+                self.things.hold(&subject).known.overlay(facet, live.rank, None);
             }
-            if let Some(live) = self.events.remove(no) {
-                settled.push(Arc::new(Settled { no: *no, live, status, reason }));
-            }
+            settled.push(Arc::new(Settled { no: *no, live, status, reason }));
         }
         !finals.is_empty()
     }
@@ -133,8 +129,8 @@ impl Lane {
         match held.map(|found| &found.plan) {
             Some(Plan::Done { note, .. }) => (Status::NothingToSend, Some(note.clone())),
             Some(_) => (Status::NothingToSend, Some(Reason::nothing("ALREADY_HELD", "Buy with Prime already holds its part"))),
-            None if self.open_facets(live).iter().all(|(subject, facet)| {
-                let mut known = Thing::new(subject).known;
+            None if self.open_facets(live).all(|(subject, facet)| {
+                let mut known = Thing::new(&subject).known;
                 known.overlay(facet, live.rank, Some(no));
                 known.all_holders().is_empty()
             }) =>
@@ -195,7 +191,9 @@ impl Lane {
 
     fn read(&self, rules: &Rules, questions: Vec<Question>) -> Next {
         let identifier = self.order_identifier(None, &rules.alias_types);
-        Next::Read { questions, variables: json::object([("orderIdentifier", identifier)]) }
+        let mut variables = String::new();
+        json::write_object(&mut variables, [("orderIdentifier", &*identifier)]);
+        Next::Read { questions, variables }
     }
 
     /// The questions that a read is due for, and when waiting for a name calls for the next one.

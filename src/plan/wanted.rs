@@ -8,6 +8,7 @@ use crate::event::{
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// The members that snapshots can have, over all kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -32,7 +33,49 @@ pub enum Member {
 }
 
 /// A set of members.
-pub type Members = BTreeSet<Member>;
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Members(u32);
+
+impl Members {
+    /// None.
+    pub fn new() -> Members {
+        Members::default()
+    }
+
+    /// Takes one in.
+    pub fn insert(&mut self, member: Member) {
+        self.0 |= 1 << member as u32;
+    }
+
+    /// Whether one is among them.
+    pub fn contains(self, member: Member) -> bool {
+        self.0 & 1 << member as u32 != 0
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// These and those of another set.
+    pub fn and(self, others: Members) -> Members {
+        Members(self.0 | others.0)
+    }
+}
+
+impl Extend<Member> for Members {
+    fn extend<T: IntoIterator<Item = Member>>(&mut self, members: T) {
+        members.into_iter().for_each(|member| self.insert(member));
+    }
+}
+
+impl<const N: usize> From<[Member; N]> for Members {
+    fn from(members: [Member; N]) -> Members {
+        let mut set = Members::new();
+        set.extend(members);
+        set
+    }
+}
 
 /// Puts a value in where its snapshot is newer than the one that holds the member now.
 fn put<T: Clone>(slot: &mut Option<Ranked<T>>, value: Option<&T>, rank: Rank, holder: Option<EventNo>) {
@@ -87,10 +130,10 @@ macro_rules! wanted {
             }
 
             /// The unsettled events that hold any of these members.
-            pub fn holders(&self, members: &Members) -> BTreeSet<EventNo> {
+            pub fn holders(&self, members: Members) -> BTreeSet<EventNo> {
                 let mut events = BTreeSet::new();
-                $(if members.contains(&Member::$member) { events.extend(self.$field.iter().filter_map(|held| held.holder)); })*
-                $(if members.contains(&Member::$lmember) { events.extend(self.$list.iter().filter_map(|held| held.holder)); })*
+                $(if members.contains(Member::$member) { events.extend(self.$field.iter().filter_map(|held| held.holder)); })*
+                $(if members.contains(Member::$lmember) { events.extend(self.$list.iter().filter_map(|held| held.holder)); })*
                 events
             }
 
@@ -135,7 +178,7 @@ wanted! {
         own: Alias = Aliases from |s| own(&s.refund);
         aliases: Vec<Alias> = Aliases from |s| s.aliases.as_ref();
         lines: Vec<Line> = Lines from |s| s.lines.as_ref();
-        payments: Vec<Payment> = Payments from |s| s.payments.as_ref();
+        payments: Arc<Vec<Payment>> = Payments from |s| s.payments.as_ref();
         initiator: Initiator = Initiator from |s| s.initiator.as_ref();
     } unite {}
 }
@@ -159,7 +202,7 @@ wanted! {
         total_price: Money = TotalPrice from |s| s.total_price.as_ref();
         taxes: Money = Taxes from |s| s.taxes.as_ref();
         discount: Discount = Discount from |s| s.discount.as_ref();
-        payments: Vec<Payment> = Payments from |s| s.payments.as_ref();
+        payments: Arc<Vec<Payment>> = Payments from |s| s.payments.as_ref();
     } unite {
         aliases: Alias = Aliases from |s| s.aliases.as_ref();
         links: OrderLink = Links from |s| s.links.as_ref();
@@ -172,7 +215,7 @@ wanted! {
         aliases: Vec<Alias> = Aliases from |s| s.aliases.as_ref();
         taxes: Money = Taxes from |s| s.taxes.as_ref();
         discount: Discount = Discount from |s| s.discount.as_ref();
-        payments: Vec<Payment> = Payments from |s| s.payments.as_ref();
+        payments: Arc<Vec<Payment>> = Payments from |s| s.payments.as_ref();
     } unite {}
 }
 

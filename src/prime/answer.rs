@@ -97,7 +97,12 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Whole<T> {
 }
 
 fn promised(operation: Operation, bytes: &[u8]) -> Option<Box<OrderView>> {
-    let Object(Promised { data, errors }) = serde_json::from_slice(bytes).ok()?;
+    // Text that is known to be UTF-8 as a whole is not looked at string by string.
+    let promised = match std::str::from_utf8(bytes) {
+        Ok(text) => serde_json::from_str(text),
+        Err(_) => serde_json::from_slice(bytes),
+    };
+    let Object(Promised { data, errors }) = promised.ok()?;
     let Object(data) = data.filter(|_| errors.is_none_or(|errors| errors.is_empty()))?;
     let Object(order) = match operation {
         Operation::UpdateOrder => data.update_order?.0.order?,

@@ -7,9 +7,11 @@
 //! inverse.
 
 use rust_decimal::Decimal;
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::wire;
+use crate::event::Alias;
 
 /// An order, as far as the answer shows it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -41,14 +43,18 @@ pub struct OrderView {
     pub packages: Option<Vec<PackageView>>,
 }
 
-/// One alias.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all(deserialize = "camelCase"))]
-pub struct AliasView {
-    /// Free text; every spelling is a type of its own.
-    pub alias_type: String,
-    /// The id under that type.
-    pub alias_id: String,
+/// One alias. Its type is free text; every spelling is a type of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(from = "wire::Alias")]
+pub struct AliasView(pub Alias);
+
+impl Serialize for AliasView {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = serializer.serialize_struct("AliasView", 2)?;
+        members.serialize_field("alias_type", &self.0.alias_type)?;
+        members.serialize_field("alias_id", &self.0.id)?;
+        members.end()
+    }
 }
 
 /// One link of an order.

@@ -33,6 +33,13 @@ pub(super) struct Order {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Alias {
+    alias_type: String,
+    alias_id: String,
+}
+
+#[derive(Deserialize)]
 struct Details<T> {
     details: Option<Vec<T>>,
 }
@@ -241,6 +248,12 @@ impl From<Order> for OrderView {
             refunds: Details::flat(order.refunds),
             packages: Details::flat(order.package_information),
         }
+    }
+}
+
+impl From<Alias> for AliasView {
+    fn from(alias: Alias) -> Self {
+        Self(crate::event::Alias { alias_type: alias.alias_type, id: alias.alias_id })
     }
 }
 

@@ -15,6 +15,7 @@ use bwp_sync::plan::{Lane, Next, Rules};
 use bwp_sync::prime::answer;
 use bwp_sync::prime::documents::Operation;
 use bwp_sync::prime::exchange::Exchange;
+use bwp_sync::text::json as written;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use std::hint::black_box;
@@ -71,13 +72,12 @@ impl Order {
         while let Next::Send(draft) = &turn.next {
             lane.begin(draft, now + rules.request_timeout);
             store(&mut lane);
-            let request = draft.variables.to_string();
-            black_box(&request);
+            black_box(&draft.variables);
             let body = answer::parse(Operation::UpdateOrder, Some("application/json"), answers.next().unwrap().as_bytes());
             let exchange = Exchange::Answered { status: 200, retry_after: None, body, request_id: None };
             let judgement = judge(Operation::UpdateOrder, &exchange, &Overrides::new());
             assert_eq!(judgement.verdict, Verdict::Delivered);
-            black_box(text_without_payers(&draft.variables, request));
+            black_box(text_without_payers(&draft.variables).into_owned());
             let schedule = Schedule { initial: Duration::from_secs(1), max: Duration::from_secs(60) };
             let moment = Moment { rules, schedule, began: now, now, jitter: 0.5 };
             apply(&mut lane, &turn.next, &exchange, &judgement, &moment);
@@ -101,9 +101,9 @@ fn read(record: &str, no: i64, types: &AliasTypes) -> Live {
 fn store(lane: &mut Lane) {
     for (subject, change) in lane.things.changes() {
         let (Change::New(thing) | Change::Changed(thing)) = change else { continue };
-        black_box((serde_json::to_string(subject).unwrap(), serde_json::to_string(thing).unwrap()));
+        black_box((serde_json::to_string(subject).unwrap(), written(thing, 512)));
     }
-    black_box((serde_json::to_string(&lane.memo).unwrap(), lane.names.learned()));
+    black_box((written(&lane.memo, 512), lane.names.learned()));
     lane.things.stored();
     lane.names.forget_learned();
 }

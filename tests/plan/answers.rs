@@ -1,6 +1,6 @@
 //! Answers that are missing or do not tell (contract, guarantee 3).
 
-use crate::{Bench, alias, line, usd, with};
+use crate::{Bench, alias, line, parsed, usd, with};
 use bwp_sync::event::{Alias, AliasKind};
 use bwp_sync::plan::outcome::Status;
 use bwp_sync::plan::subject::{Name, Subject};
@@ -138,7 +138,7 @@ fn ids_that_were_sent_count_also_where_only_a_read_showed_them() {
     bench.event("refund", refund("PARTIAL", "2.00", &["a", "b"]));
     for payments in [["a", "b"].as_slice(), &["b"], &["b"]] {
         let draft = bench.begin();
-        let sent = draft.variables["input"]["refunds"]["details"][0]["paymentDetails"].as_array().unwrap().clone();
+        let sent = parsed(&draft.variables)["input"]["refunds"]["details"][0]["paymentDetails"].as_array().unwrap().clone();
         assert_eq!(sent.iter().map(|payment| payment["id"].as_str().unwrap()).collect::<Vec<_>>(), payments);
         bench.lost();
         bench.pass(TimeDelta::seconds(9));

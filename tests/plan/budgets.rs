@@ -1,6 +1,6 @@
 //! Orders that cannot be read or found, and time: what is charged, and how everything comes to its end.
 
-use crate::{Bench, READ_INTERVAL, line, usd, with};
+use crate::{Bench, READ_INTERVAL, line, parsed, usd, with};
 use bwp_sync::dispatch::apply::{Moment, apply};
 use bwp_sync::dispatch::schedule::Schedule;
 use bwp_sync::dispatch::verdict::{Overrides, judge};
@@ -285,7 +285,7 @@ fn the_dead_of_old_age_name_nothing_and_wait_for_nothing() {
     let data = json!({"refund": {"id": "B"}, "state": "PARTIAL", "total": usd("1.00")});
     let no = bench.event("refund", with(data, json!({"order": {"id": "NEW"}, "lines": [line("L-8", 1)]})));
     let Next::Read { variables, .. } = bench.turn() else { panic!() };
-    assert_eq!(variables["orderIdentifier"]["alias"]["aliasId"], "NEW");
+    assert_eq!(parsed(&variables)["orderIdentifier"]["alias"]["aliasId"], "NEW");
     bench.reads_nothing();
     bench.rests();
     assert_eq!(bench.waits_for(no), ["EXTERNAL_ID NEW"]);

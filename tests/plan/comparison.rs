@@ -1,6 +1,6 @@
 //! What a read shows of a mutation whose answer was lost, and what follows from it (contract, guarantee 3): one table a kind.
 
-use crate::{Bench, SANDBOX_INTERVAL, alias, line, usd, with};
+use crate::{Bench, SANDBOX_INTERVAL, alias, line, parsed, usd, with};
 use bwp_sync::plan::Next;
 use bwp_sync::plan::compare::Shown::{self, No, Partly, Taken, Unverifiable, Yes};
 use bwp_sync::plan::outcome::Status;
@@ -41,7 +41,7 @@ fn check(kind: &str, cases: Vec<Case>) {
         bench.pass(TimeDelta::seconds(9));
         bench.reads(read);
         let again = bench.play();
-        let found = follows(&draft.variables["input"], again.first(), bench.status(no), bench.code(no));
+        let found = follows(&parsed(&draft.variables)["input"], again.first(), bench.status(no), bench.code(no));
         assert_eq!(found, then, "{what}");
     }
 }

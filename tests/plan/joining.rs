@@ -1,6 +1,6 @@
 //! Joining (contract, section 2), and what becomes of a joined mutation that is refused.
 
-use crate::{Bench, SANDBOX_INTERVAL, alias, line, usd};
+use crate::{Bench, SANDBOX_INTERVAL, alias, line, parsed, usd};
 use bwp_sync::config::Coalesce;
 use bwp_sync::plan::answers::Postponed;
 use bwp_sync::plan::outcome::{Class, Reason, Status};
@@ -82,7 +82,7 @@ fn one_bad_part_costs_no_other() {
     let shown = json!({"id": "r1", "state": "SUCCESS", "aliases": [alias("EXTERNAL_REFUND_ID", "A")],
         "refundTotal": {"totalAmount": {"amount": 1.0, "currencyCode": "USD"}}});
     bench.reads(json!({"id": "322-A", "returns": {"details": []}, "refunds": {"details": [shown]}}));
-    assert_eq!(aliases(&bench.begin().variables["input"]["returns"]["details"]), ["B"]);
+    assert_eq!(aliases(&parsed(&bench.begin().variables)["input"]["returns"]["details"]), ["B"]);
     assert_eq!(bench.status(done), Some(Status::Confirmed));
     bench.refused("AliasLimitExceeded");
     assert_eq!(aliases(&bench.sends()["refunds"]["details"]), ["C"]);
@@ -138,7 +138,11 @@ fn an_order_that_is_not_known_is_waited_for() {
     bench.rests();
     assert_eq!(bench.waits_for(no), ["EXTERNAL_ID 1001"]);
     bench.row(bwp_sync::event::AliasKind::Order, "EXTERNAL_ID", "1001", Some("322-A"));
-    assert_eq!(bench.begin().variables["orderIdentifier"], json!({"orderId": "322-A"}), "a new name is worth a try at once");
+    assert_eq!(
+        parsed(&bench.begin().variables)["orderIdentifier"],
+        json!({"orderId": "322-A"}),
+        "a new name is worth a try at once"
+    );
     bench.not_found();
     bench.reads_nothing();
     let again = bench.rests().unwrap();

@@ -1,6 +1,6 @@
 //! Joining within the API's limits of size (contract, section 2), and what becomes of the parts of a joined mutation.
 
-use crate::{Bench, alias, line, usd, with};
+use crate::{Bench, alias, line, parsed, usd, with};
 use bwp_sync::config::{Coalesce, Environment};
 use bwp_sync::plan::Next;
 use bwp_sync::plan::outcome::Status;
@@ -148,7 +148,7 @@ fn the_parts_of_a_joined_mutation_are_read_and_settled_one_by_one() {
         let mut sent = Vec::new();
         while let bwp_sync::plan::Next::Send(draft) = bench.turn() {
             bench.lane.begin(&draft, bench.now);
-            let details = &draft.variables["input"]["refunds"]["details"];
+            let details = &parsed(&draft.variables)["input"]["refunds"]["details"];
             assert_eq!(details.as_array().unwrap().len(), 1, "one by one");
             let id = details[0]["aliases"][0]["aliasId"].as_str().unwrap().to_owned();
             if id == "B" {

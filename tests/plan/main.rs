@@ -145,7 +145,7 @@ impl Bench {
     fn sends(&mut self) -> Value {
         let draft = self.begin();
         self.lane.accepted(&OrderView::default(), self.now);
-        draft.variables["input"].clone()
+        parsed(&draft.variables)["input"].clone()
     }
 
     /// The next thing is a read; it shows this. Returns what was asked.
@@ -176,7 +176,7 @@ impl Bench {
                 Next::Send(draft) => {
                     self.lane.begin(&draft, self.now);
                     self.lane.accepted(&OrderView::default(), self.now);
-                    inputs.push(draft.variables["input"].clone());
+                    inputs.push(parsed(&draft.variables)["input"].clone());
                 }
                 Next::Rest { .. } => return inputs,
                 read => panic!("{read:?}"),
@@ -244,6 +244,13 @@ impl Bench {
             other => panic!("{no} does not wait: {other:?}, {:?}", self.ended.get(&no)),
         }
     }
+}
+
+/// The variables of a request. They are sent as they would be written anew.
+fn parsed(variables: &str) -> Value {
+    let value: Value = serde_json::from_str(variables).unwrap();
+    assert_eq!(value.to_string(), variables);
+    value
 }
 
 fn usd(amount: &str) -> Value {

@@ -1,6 +1,6 @@
 //! Shipments (contract, section 2): in the sandbox the states of packages, in production nothing but their aliases.
 
-use crate::{Bench, SANDBOX_INTERVAL, alias, amounts, line, with};
+use crate::{Bench, SANDBOX_INTERVAL, alias, amounts, line, parsed, with};
 use bwp_sync::event::AliasKind;
 use bwp_sync::plan::Next;
 use bwp_sync::plan::answers::Postponed;
@@ -254,14 +254,14 @@ fn a_step_that_is_refused_because_it_was_made_before_is_confirmed_and_the_next_o
     let mut bench = Bench::sandbox();
     let first = bench.event("shipment", shipment("IN_TRANSIT", json!({})));
     bench.reads(order(json!([{"id": "pk-1", "state": "PENDING"}])));
-    assert_eq!(steps(&[bench.begin().variables["input"].clone()]), [state("IN_TRANSIT")]);
+    assert_eq!(steps(&[parsed(&bench.begin().variables)["input"].clone()]), [state("IN_TRANSIT")]);
     bench.lost();
     bench.pass(TimeDelta::minutes(SANDBOX_INTERVAL + 1));
     // It was applied, and does not show yet: it goes again, with a newer snapshot behind it.
     bench.reads(order(json!([{"id": "pk-1", "state": "PENDING"}])));
     let second = bench.event("shipment", shipment("DELIVERED", json!({})));
     bench.pass(TimeDelta::minutes(SANDBOX_INTERVAL + 1));
-    assert_eq!(steps(&[bench.begin().variables["input"].clone()]), [state("IN_TRANSIT")]);
+    assert_eq!(steps(&[parsed(&bench.begin().variables)["input"].clone()]), [state("IN_TRANSIT")]);
     let said = Reason::new(Class::Refused, "InvalidPackageDeliveryDetailStateTransition", "it is InTransit");
     bench.lane.refused_perhaps_done(said, bench.now);
     bench.reads(order(json!([{"id": "pk-1", "state": "IN_TRANSIT"}])));

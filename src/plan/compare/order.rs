@@ -3,7 +3,7 @@
 use super::Shown;
 use crate::event::{Alias, Discount, OrderLink};
 use crate::plan::effect::{Effect, LineEffect, OrderEffect, PackageEffect};
-use crate::plan::learn::{alias_of, money_of, payment_of};
+use crate::plan::learn::{money_of, payment_of};
 use crate::plan::thing::PaymentHeld;
 use crate::prime::view::{AliasView, DiscountView, OrderView, PaymentView};
 use std::collections::BTreeMap;
@@ -80,7 +80,7 @@ fn package(effect: &PackageEffect, view: &OrderView) -> PackageEffect {
 }
 
 fn aliases(asked: &[Alias], read: Option<&Vec<AliasView>>) -> Vec<Alias> {
-    asked.iter().filter(|alias| read.into_iter().flatten().any(|read| alias_of(read) == **alias)).cloned().collect()
+    asked.iter().filter(|alias| read.into_iter().flatten().any(|read| read.0 == **alias)).cloned().collect()
 }
 
 fn discount(asked: Option<&Discount>, read: Option<&DiscountView>) -> Option<Discount> {

@@ -5,6 +5,7 @@
 //! and the row that the replicas share about their target.
 
 use super::prime::{Fault, Prime, is_open, no_token};
+use crate::parsed;
 use bwp_sync::dispatch::apply::{self, Moment};
 use bwp_sync::dispatch::gate::{Gate, GateRules};
 use bwp_sync::dispatch::schedule::Schedule;
@@ -254,10 +255,10 @@ impl Fleet {
         self.replicas[replica].token = Token::default();
         self.calls.push(Call { replica, at: self.now });
         let input = match next {
-            Next::Send(draft) => Some(&draft.variables["input"]),
+            Next::Send(draft) => Some(parsed(&draft.variables)["input"].clone()),
             _ => None,
         };
-        let exchange = self.prime.call(lane, input, self.now);
+        let exchange = self.prime.call(lane, input.as_ref(), self.now);
         let took = match &exchange {
             Exchange::NotSent { .. } => NOBODY,
             Exchange::NoAnswer { .. } => self.rules.request_timeout.num_milliseconds(),
