@@ -22,6 +22,7 @@ pub const POINTS: &[&str] = &[
     "intake-locked",
     "intake-aliased",
     "intake-worked",
+    "intake-loaded",
     "intake-queued",
     "intake-revived",
     "intake-quarantined",

@@ -4,6 +4,9 @@ use crate::load::Planned;
 use crate::standin::Arrival;
 use std::collections::{HashMap, HashSet};
 
+/// Ages count of events that were made so long after the first: before, groups are joined, and connections, plans and caches are made.
+const WARM_UP: u64 = 2_000_000;
+
 /// Everything that a run's arrivals tell.
 #[derive(Clone, Debug, Default)]
 pub struct Judged {
@@ -30,6 +33,7 @@ pub fn judge(arrivals: &[Arrival], made: &HashMap<Planned, u64>, hot: Option<usi
     let mut seen = HashSet::new();
     let mut accepted = HashSet::new();
     let mut latest: HashMap<usize, usize> = HashMap::new();
+    let warm = made.values().min().map_or(0, |first| first + WARM_UP);
     let mut times = Vec::new();
     let mut ages = Vec::new();
     let mut judged = Judged { mutations: arrivals.len(), ..Judged::default() };
@@ -39,7 +43,9 @@ pub fn judge(arrivals: &[Arrival], made: &HashMap<Planned, u64>, hot: Option<usi
                 let last = latest.entry(event.order).or_default();
                 judged.order_breaks += usize::from(event.number < *last);
                 *last = event.number.max(*last);
-                ages.extend(made.get(&event).map(|made| arrival.micros.saturating_sub(*made) as f64 / 1e3));
+                ages.extend(
+                    made.get(&event).filter(|made| **made >= warm).map(|made| arrival.micros.saturating_sub(*made) as f64 / 1e3),
+                );
             }
             if arrival.accepted {
                 if accepted.insert(event) {

@@ -165,9 +165,7 @@ impl Settling {
 
 /// Waits for more until then, as long as there is not enough.
 async fn gather(receiver: &mut mpsc::Receiver<HandedOver>, group: &mut Vec<HandedOver>, until: tokio::time::Instant) {
-    let more = async {
-        while group.len() < ENOUGH && receiver.recv_many(group, MOST_AT_ONCE - group.len()).await > 0 {}
-    };
+    let more = async { while group.len() < ENOUGH && receiver.recv_many(group, MOST_AT_ONCE - group.len()).await > 0 {} };
     drop(tokio::time::timeout_at(until, more).await);
 }
 

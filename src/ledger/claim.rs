@@ -3,7 +3,7 @@
 use super::connect::in_time;
 use super::finals::FinalRow;
 use super::kept::Step;
-use super::load::{Before, Head, load};
+use super::load::{Before, Head, Loaded, load};
 use super::parking::{MOST_TOUCHES, Parked, park};
 use super::settle::Release;
 use super::write::{Beside, Written, write_lanes};
@@ -161,8 +161,8 @@ impl Ledger {
         let known: Vec<(i64, i32)> = heads.due.iter().map(|head| (head.id, head.touches)).collect();
         let taken = Taking { began, lease: request.lease, targets };
         let worked = async {
-            let now = heads.now;
-            let mut turns = taken.turns(&mut transaction, heads, &mut *decide).await?;
+            let (now, loaded) = (heads.now, load(&mut transaction, &heads.due, targets).await?);
+            let mut turns = taken.turns(&mut transaction, heads, loaded, &mut *decide).await?;
             let done = write_lanes(&mut transaction, &turns.writes, Beside::default(), targets, now).await?;
             turns.claims.are_written(done);
             Ok::<Claims, LedgerError>(turns.claims)
@@ -195,12 +195,17 @@ pub(super) struct Taking<'a> {
 pub type Decide<'a> = dyn FnMut(&mut Lane, DateTime<Utc>) -> Turn + Send + 'a;
 
 impl Taking<'_> {
-    /// Loads lanes and takes their turns. What came of it is to be written: what is final, and the lease and the intent of those that
-    /// have something to do.
-    pub(super) async fn turns(&self, db: &mut PgConnection, heads: Heads, decide: &mut Decide<'_>) -> Result<Turns, LedgerError> {
+    /// Takes the turns of lanes that are loaded. What came of it is to be written: what is final, and the lease and the intent of those
+    /// that have something to do.
+    pub(super) async fn turns(
+        &self,
+        db: &mut PgConnection,
+        heads: Heads,
+        loaded: Vec<Loaded>,
+        decide: &mut Decide<'_>,
+    ) -> Result<Turns, LedgerError> {
         let Heads { due, mut parked, now } = heads;
         let mut claims = Claims { looked_at: due.len() + parked.len(), ..Claims::default() };
-        let loaded = load(db, &due, self.targets).await?;
         fail_point!("claim-loaded");
         let mut writes = Vec::with_capacity(due.len());
         for (head, loaded) in due.into_iter().zip(loaded) {

@@ -2,7 +2,8 @@
 //! them at once: no claim asks for them, and no row says in between that they are due.
 
 use super::LedgerError;
-use super::claim::{Decide, Taking, Turns, heads_of};
+use super::claim::{Decide, Heads, Taking, Turns, heads_of};
+use super::load::{Head, Loaded};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 use std::collections::BTreeSet;
@@ -56,22 +57,46 @@ impl Locked {
     }
 }
 
-impl HandOver<'_> {
-    /// Takes up those of some lanes that can be, as many as there is room for. Gives what is to be written of it, and the lanes that
-    /// nobody has to be woken for any more.
-    pub(super) async fn take_up(
-        &mut self,
-        db: &mut PgConnection,
+/// The lanes of a hand-over that can be taken up.
+pub(super) struct Chosen<'a, 'b> {
+    hand_over: &'a mut HandOver<'b>,
+    heads: Heads,
+}
+
+impl<'b> HandOver<'b> {
+    /// Chooses among some lanes those that can be taken up, as many as there is room for.
+    pub(super) fn choose<'a>(
+        &'a mut self,
         locked: &mut Locked,
         lanes: &BTreeSet<i64>,
         taking: &Taking<'_>,
-    ) -> Result<(Turns, BTreeSet<i64>), LedgerError> {
+    ) -> Result<Option<Chosen<'a, 'b>>, LedgerError> {
         if taking.began.elapsed() > PROMPT {
-            return Ok(Default::default());
+            return Ok(None);
         }
-        let rows = locked.take(&self.target, lanes, self.room)?;
-        let Some(heads) = heads_of(&rows)? else { return Ok(Default::default()) };
-        let taken = heads.due.iter().map(|head| head.id).chain(heads.parked.iter().map(|parked| parked.id)).collect();
-        Ok((taking.turns(db, heads, &mut *self.decide).await?, taken))
+        let heads = heads_of(&locked.take(&self.target, lanes, self.room)?)?;
+        Ok(heads.map(|heads| Chosen { hand_over: self, heads }))
+    }
+}
+
+impl Chosen<'_, '_> {
+    /// The heads of lanes that are to be loaded.
+    pub(super) fn due(&self) -> &[Head] {
+        &self.heads.due
+    }
+
+    /// The lanes that nobody has to be woken for any more.
+    pub(super) fn lanes(&self) -> impl Iterator<Item = i64> {
+        self.heads.due.iter().map(|head| head.id).chain(self.heads.parked.iter().map(|parked| parked.id))
+    }
+
+    /// Takes the lanes' turns. Gives what is to be written of it.
+    pub(super) async fn take_up(
+        self,
+        db: &mut PgConnection,
+        loaded: Vec<Loaded>,
+        taking: &Taking<'_>,
+    ) -> Result<Turns, LedgerError> {
+        taking.turns(db, self.heads, loaded, &mut *self.hand_over.decide).await
     }
 }

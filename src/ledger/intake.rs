@@ -9,6 +9,7 @@ use super::finals::FinalRow;
 use super::handover::{HandOver, Locked};
 use super::inbox::{Content, Incoming, Report};
 use super::kept::Step;
+use super::load::Head;
 use super::naming::{Lanes, OrderKey};
 use super::retention::touch;
 use super::retry::{Anew, revive};
@@ -16,6 +17,7 @@ use super::save::{Letter, OutcomeRow, Tally};
 use super::seen::{Fresh, Sorted, sort_out};
 use super::totals::{TOMBSTONE, UNREADABLE, kind_label};
 use super::waking::{make_due, wake_named};
+use super::work::{Work, write_and_load, write_work};
 use super::write::{Beside, write_lanes};
 use super::writes::Writes;
 use super::{Ledger, LedgerError, Targets};
@@ -122,8 +124,9 @@ async fn take_in(
     fail_point!("intake-locked");
     say(db, &said, &mut lanes, targets).await?;
     fail_point!("intake-aliased");
-    let Queued { mut outcomes, finals, turns } = insert_work(db, &fresh, &lanes, targets, now).await?;
+    let mut queued = queue(db, &fresh, &lanes, targets, now).await?;
     fail_point!("intake-queued");
+    // Before lanes are loaded: what is revived has a turn, too.
     let revived = revive(db, &repeated).await?;
     fail_point!("intake-revived");
     report.new = fresh.len() as u64;
@@ -132,25 +135,21 @@ async fn take_in(
     for (_, event, ..) in &repeated {
         tally.add("duplicate", event.envelope.kind.label(), 1);
     }
+    let mut outcomes = std::mem::take(&mut queued.outcomes);
     quarantine(db, batch, now, &mut report, &mut tally, &mut outcomes).await?;
     fail_point!("intake-quarantined");
     for row in &outcomes {
         tally.add("final", kind_label(row.kind), 1);
     }
-    report.finals = finals;
+    report.finals = std::mem::take(&mut queued.finals);
     for kind in fresh.iter().filter_map(|event| event.retaken) {
         tally.add("final", kind_label(Some(kind)), -1);
         tally.add("duplicate", kind_label(Some(kind)), 1);
     }
-    let (mut taken_up, mut left) = (Turns::default(), turns);
-    if let Some((taking, hand_overs)) = hand_overs {
-        for hand_over in hand_overs {
-            let (more, taken) = hand_over.take_up(db, &mut locked, &left, &taking).await?;
-            taken_up.claims.extend(more.claims);
-            taken_up.writes.extend(more.writes);
-            left.retain(|lane| !taken.contains(lane));
-        }
-    }
+    let (taken_up, left) = match hand_overs {
+        Some((taking, hand_overs)) => hand_over(db, &queued, locked, &taking, hand_overs, now).await?,
+        None => (Turns::default(), insert_work(db, &fresh, &lanes, &queued).await?),
+    };
     fail_point!("intake-taken-up");
     report.is_work_due = !left.is_empty() || !said.is_empty() || !revived.is_empty();
     if !are_due {
@@ -199,8 +198,10 @@ pub(super) async fn take_anew(
         return Err(LedgerError::Unavailable("lanes were merged meanwhile".into()));
     };
     say(db, &said, &mut lanes, targets).await?;
-    let Queued { outcomes, turns, .. } = insert_work(db, &fresh, &lanes, targets, now).await?;
+    let queued = queue(db, &fresh, &lanes, targets, now).await?;
+    let turns = insert_work(db, &fresh, &lanes, &queued).await?;
     make_due(db, turns.into_iter().collect()).await?;
+    let outcomes = queued.outcomes;
     for row in &outcomes {
         tally.add("final", kind_label(row.kind), 1);
     }
@@ -225,50 +226,91 @@ fn due_orders<'a>(fresh: &[Fresh<'a>], targets: &Targets) -> BTreeSet<OrderKey<'
     fresh.iter().filter(|event| event.has_turn(targets)).map(|event| event.order).collect()
 }
 
-/// What became of new events.
+/// What becomes of new events.
 #[derive(Default)]
-struct Queued {
+struct Queued<'a> {
+    /// What is to be written.
+    work: Vec<Work<'a>>,
     /// Of what is final at once.
     outcomes: Vec<OutcomeRow>,
     finals: Vec<FinalRow>,
-    /// The lanes of the others, whose turn it is.
-    turns: BTreeSet<i64>,
 }
 
-/// Writes the work, and wakes the lanes that only got a name.
-async fn insert_work(
+impl Queued<'_> {
+    /// The lanes whose turn it is.
+    fn turns(&self) -> BTreeSet<i64> {
+        self.work.iter().filter(|row| row.died.is_none()).map(|row| row.lane).collect()
+    }
+}
+
+/// Parts events that have a turn in their lanes from those that are final at once.
+async fn queue<'a>(
     db: &mut PgConnection,
-    fresh: &[Fresh<'_>],
+    fresh: &'a [Fresh<'a>],
     lanes: &Lanes<'_>,
     targets: &Targets,
     now: DateTime<Utc>,
-) -> Result<Queued, LedgerError> {
-    if fresh.is_empty() {
-        return Ok(Default::default());
-    }
-    let (mut outcomes, mut finals) = (Vec::new(), Vec::new());
-    let mut work: Vec<Work> = Vec::new();
+) -> Result<Queued<'a>, LedgerError> {
+    let mut queued = Queued::default();
     let over = fresh.iter().filter(|event| !event.has_turn(targets)).count();
     let mut numbers = numbers(db, over).await?.into_iter();
     for event in fresh {
         let Some(lane) = lanes.get(&event.order).copied() else { continue };
         if event.has_turn(targets) {
-            work.push(Work { lane, no: None, event, died: None });
+            queued.work.push(Work { lane, no: None, event, died: None });
             continue;
         }
         let (Some(no), (status, reason)) = (numbers.next(), at_once(event, targets)) else { continue };
-        finals.push(final_row(event, status, &reason, now));
-        outcomes.push(outcome_row(event, lane, no, status, reason.clone(), now));
+        queued.finals.push(final_row(event, status, &reason, now));
+        queued.outcomes.push(outcome_row(event, lane, no, status, reason.clone(), now));
         if status == Status::Dead {
-            work.push(Work { lane, no: Some(no), event, died: Some(reason) });
+            queued.work.push(Work { lane, no: Some(no), event, died: Some(reason) });
         }
     }
-    write_work(db, &work).await?;
+    Ok(queued)
+}
+
+/// Writes the work, and wakes the lanes that only got a name. Gives the lanes whose turn it is.
+async fn insert_work(
+    db: &mut PgConnection,
+    fresh: &[Fresh<'_>],
+    lanes: &Lanes<'_>,
+    queued: &Queued<'_>,
+) -> Result<BTreeSet<i64>, LedgerError> {
+    write_work(db, &queued.work).await?;
     fail_point!("intake-worked");
-    let turns: BTreeSet<i64> = work.iter().filter(|row| row.died.is_none()).map(|row| row.lane).collect();
+    let turns = queued.turns();
     let named: BTreeSet<i64> = fresh.iter().filter_map(|event| lanes.get(&event.order).copied()).collect();
     wake_named(db, named.difference(&turns).copied().collect()).await?;
-    Ok(Queued { outcomes, finals, turns })
+    Ok(turns)
+}
+
+/// Writes the work, and takes up those of its lanes that there is room for. Gives the lanes that are left, whose turn it is, too.
+async fn hand_over(
+    db: &mut PgConnection,
+    queued: &Queued<'_>,
+    mut locked: Locked,
+    taking: &Taking<'_>,
+    hand_overs: &mut [HandOver<'_>],
+    now: DateTime<Utc>,
+) -> Result<(Turns, BTreeSet<i64>), LedgerError> {
+    let mut left = queued.turns();
+    let mut chosen = Vec::with_capacity(hand_overs.len());
+    for hand_over in hand_overs {
+        chosen.extend(hand_over.choose(&mut locked, &left, taking)?);
+    }
+    let heads: Vec<Head> = chosen.iter().flat_map(|chosen| chosen.due().iter().cloned()).collect();
+    let mut loaded = write_and_load(db, &queued.work, &heads, taking.targets, now).await?.into_iter();
+    fail_point!("intake-loaded");
+    let mut taken_up = Turns::default();
+    for chosen in chosen {
+        chosen.lanes().for_each(|lane| _ = left.remove(&lane));
+        let own = loaded.by_ref().take(chosen.due().len()).collect();
+        let turns = chosen.take_up(db, own, taking).await?;
+        taken_up.claims.extend(turns.claims);
+        taken_up.writes.extend(turns.writes);
+    }
+    Ok((taken_up, left))
 }
 
 /// How an event ends that has no turn.
@@ -287,46 +329,6 @@ async fn numbers(db: &mut PgConnection, count: usize) -> Result<Vec<i64>, Ledger
     }
     let statement = "SELECT nextval('event_no') FROM generate_series(1, $1)";
     Ok(sqlx::query_scalar(statement).bind(count as i64).fetch_all(db).await?)
-}
-
-/// An event on its way into its lane, with the reason where it is dead already. It is numbered as it is written, unless it was before.
-struct Work<'a> {
-    lane: i64,
-    no: Option<i64>,
-    event: &'a Fresh<'a>,
-    died: Option<Reason>,
-}
-
-async fn write_work(db: &mut PgConnection, work: &[Work<'_>]) -> Result<(), LedgerError> {
-    if work.is_empty() {
-        return Ok(());
-    }
-    let died: Vec<Option<String>> = work.iter().map(|row| row.died.as_ref().map(json_text)).collect();
-    sqlx::query(
-        "INSERT INTO work (lane, no, hash, kind, topic, partition, \"offset\", key, headers, value, died, died_at, state, outcomes)
-         SELECT k.lane, coalesce(k.no, nextval('event_no')), k.hash, k.kind, k.topic, k.partition, k.\"offset\", k.key, k.headers, k.value,
-                k.died::jsonb, CASE WHEN k.died IS NOT NULL THEN now() END, CASE WHEN k.died IS NULL THEN 0 ELSE 3 END,
-                CASE WHEN k.died IS NULL THEN k.number - 1 ELSE k.number END
-         FROM (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::uuid[], $4::smallint[], $5::text[], $6::int[], $7::bigint[],
-                     $8::bytea[], $9::bytea[], $10::bytea[], $11::text[], $12::int[]) WITH ORDINALITY
-              AS k (lane, no, hash, kind, topic, partition, \"offset\", key, headers, value, died, number, at)
-              ORDER BY at) k",
-    )
-    .bind(work.iter().map(|row| row.lane).collect::<Vec<_>>())
-    .bind(work.iter().map(|row| row.no).collect::<Vec<_>>())
-    .bind(work.iter().map(|row| row.event.hash).collect::<Vec<_>>())
-    .bind(work.iter().map(|row| kind_code(row.event.event.envelope.kind)).collect::<Vec<_>>())
-    .bind(work.iter().map(|row| row.event.place.topic.as_str()).collect::<Vec<_>>())
-    .bind(work.iter().map(|row| row.event.place.partition).collect::<Vec<_>>())
-    .bind(work.iter().map(|row| row.event.place.offset).collect::<Vec<_>>())
-    .bind(work.iter().map(|row| row.event.original.key.as_deref()).collect::<Vec<_>>())
-    .bind(work.iter().map(|row| pack_headers(&row.event.original.headers)).collect::<Vec<_>>())
-    .bind(work.iter().map(|row| row.event.original.value.as_slice()).collect::<Vec<_>>())
-    .bind(died)
-    .bind(work.iter().map(|row| row.event.number).collect::<Vec<_>>())
-    .execute(db)
-    .await?;
-    Ok(())
 }
 
 fn final_row(fresh: &Fresh, status: Status, reason: &Reason, now: DateTime<Utc>) -> FinalRow {

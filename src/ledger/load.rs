@@ -10,8 +10,9 @@ use crate::plan::rank::EventNo;
 use crate::plan::subject::{AliasTypes, Subject};
 use crate::plan::thing::Thing;
 use chrono::{DateTime, Utc};
-use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row};
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::query::Query;
+use sqlx::{PgConnection, Postgres, Row};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -73,6 +74,17 @@ pub type Loaded = Result<(Lane, Before), LedgerError>;
 /// Where Postgres is away.
 pub async fn load(db: &mut PgConnection, heads: &[Head], targets: &Targets) -> Result<Vec<Loaded>, LedgerError> {
     let ids: Vec<i64> = heads.iter().map(|head| head.id).collect();
+    let rows = bind_limits(sqlx::query(LOAD), ids).fetch_all(db).await?;
+    Ok(loaded(heads, &rows, targets))
+}
+
+/// Binds what [`rows_of_lanes!`] asks for.
+pub(super) fn bind_limits(query: Query<'_, Postgres, PgArguments>, ids: Vec<i64>) -> Query<'_, Postgres, PgArguments> {
+    query.bind(ids).bind(MOST_QUEUED).bind(MOST_HELD_UP).bind(MOST_GHOSTS)
+}
+
+/// Lanes from the rows of [`rows_of_lanes!`], in the order of the heads.
+pub(super) fn loaded(heads: &[Head], rows: &[PgRow], targets: &Targets) -> Vec<Loaded> {
     let mut lanes: Loading = heads
         .iter()
         .map(|head| {
@@ -81,16 +93,26 @@ pub async fn load(db: &mut PgConnection, heads: &[Head], targets: &Targets) -> R
         })
         .collect();
     let types: BTreeMap<i64, &AliasTypes> = heads.iter().filter_map(|head| Some((head.id, targets.get(&head.target)?))).collect();
-    let rows = sqlx::query(LOAD).bind(ids).bind(MOST_QUEUED).bind(MOST_HELD_UP).bind(MOST_GHOSTS).fetch_all(db).await?;
-    for row in &rows {
-        let id: i64 = row.try_get("lane")?;
+    for row in rows {
+        let Ok(id) = row.try_get("lane") else { continue };
         take_in(&mut lanes, id, |lane, before| match row.try_get("part")? {
             NAME => load_name(row, lane),
             THING => load_thing(row, lane),
-            _ => types.get(&id).map_or(Ok(()), |types| load_event(row, id, types, lane, before)),
+            EVENT => types.get(&id).map_or(Ok(()), |types| load_event(row, id, types, lane, before)),
+            _ => Ok(()),
         });
     }
-    Ok(heads.iter().filter_map(|head| lanes.remove(&head.id)).collect())
+    heads.iter().filter_map(|head| lanes.remove(&head.id)).collect()
+}
+
+/// Takes an event into its lane that its transaction has just written, unless there are more before it than were loaded.
+pub(super) fn take_event(loaded: &mut Loaded, no: EventNo, event: Event, row: WorkRow, types: &AliasTypes) {
+    if let Ok((lane, before)) = loaded
+        && !before.is_partial
+    {
+        lane.events.insert(no, Live::new(no, event, types));
+        before.rows.insert(no, Arc::new(row));
+    }
 }
 
 type Loading = BTreeMap<i64, Loaded>;
@@ -107,32 +129,60 @@ fn take_in(lanes: &mut Loading, id: i64, take: impl FnOnce(&mut Lane, &mut Befor
 
 const NAME: i32 = 0;
 const THING: i32 = 1;
+const EVENT: i32 = 2;
+/// The number of an event that was written by the same statement.
+pub(super) const WRITTEN: i32 = 3;
 
-/// All that hangs on lanes: their names, what is known of their things, their events.
-const LOAD: &str = "SELECT 0 AS part, lane, 0::smallint AS kind, alias_type, id, bwp_id, origin, version, said_at,
+/// All that hangs on lanes: their names, what is known of their things, their events. Takes the places of the values of [`bind_limits`].
+macro_rules! rows_of_lanes {
+    ($lanes:literal, $queued:literal, $held_up:literal, $ghosts:literal) => {
+        concat!(
+            "SELECT 0 AS part, lane, 0::smallint AS kind, alias_type, id, bwp_id, origin, version, said_at,
         NULL::text AS subject, NULL::text AS doc,
         NULL::bigint AS no, NULL::text AS topic, NULL::int AS partition, NULL::bigint AS \"offset\", NULL::bytea AS key,
         NULL::bytea AS headers, NULL::bytea AS value, NULL::timestamptz AS received_at, NULL::smallint AS state,
         NULL::timestamptz AS waiting_since, NULL::jsonb AS waits_for, NULL::jsonb AS progress, NULL::int AS outcomes
-    FROM order_name WHERE lane = ANY($1) AND origin IS NOT NULL
+    FROM order_name WHERE lane = ANY(",
+            $lanes,
+            ") AND origin IS NOT NULL
     UNION ALL
     SELECT 0, lane, kind, alias_type, id, bwp_id, origin, version, said_at, NULL, NULL,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
-    FROM name WHERE lane = ANY($1)
+    FROM name WHERE lane = ANY(",
+            $lanes,
+            ")
     UNION ALL
     SELECT 1, lane, NULL, NULL, NULL, NULL, NULL, NULL, NULL, subject, doc::text,
         NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
-    FROM entity WHERE lane = ANY($1)
+    FROM entity WHERE lane = ANY(",
+            $lanes,
+            ")
     UNION ALL
     SELECT 2, lane, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
         no, topic, partition, \"offset\", key, headers, value, received_at, state, waiting_since, waits_for, progress, outcomes
-    FROM unnest($1::bigint[]) AS l (id)
+    FROM unnest(",
+            $lanes,
+            "::bigint[]) AS l (id)
     CROSS JOIN LATERAL (
-        (SELECT * FROM work WHERE lane = l.id AND state = 0 ORDER BY no LIMIT $2)
-        UNION ALL (SELECT * FROM work WHERE lane = l.id AND state = 1 ORDER BY no LIMIT $3)
-        UNION ALL (SELECT * FROM work WHERE lane = l.id AND state = 2 ORDER BY no LIMIT $3)
-        UNION ALL (SELECT * FROM work WHERE lane = l.id AND state = 3 AND died ->> 'class' = 'expired' ORDER BY no DESC LIMIT $4)
-    ) w";
+        (SELECT * FROM work WHERE lane = l.id AND state = 0 ORDER BY no LIMIT ",
+            $queued,
+            ")
+        UNION ALL (SELECT * FROM work WHERE lane = l.id AND state = 1 ORDER BY no LIMIT ",
+            $held_up,
+            ")
+        UNION ALL (SELECT * FROM work WHERE lane = l.id AND state = 2 ORDER BY no LIMIT ",
+            $held_up,
+            ")
+        UNION ALL (SELECT * FROM work WHERE lane = l.id AND state = 3 AND died ->> 'class' = 'expired' ORDER BY no DESC LIMIT ",
+            $ghosts,
+            ")
+    ) w"
+        )
+    };
+}
+pub(super) use rows_of_lanes;
+
+const LOAD: &str = rows_of_lanes!("$1", "$2", "$3", "$4");
 
 fn load_name(row: &PgRow, lane: &mut Lane) -> Result<(), LedgerError> {
     let alias = Alias { alias_type: row.try_get("alias_type")?, id: row.try_get("id")? };

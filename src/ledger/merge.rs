@@ -33,11 +33,7 @@ pub(super) async fn lead_learned(db: &mut PgConnection, learned: &Learned<'_>) -
 
 /// Ties lanes whose names lead elsewhere: lanes that turn out to be one are merged, and a name that led to another order is taken from
 /// it. Gives the lanes that took part in a merge: their leases no longer stand.
-pub async fn tie_lanes(
-    db: &mut PgConnection,
-    learned: &Learned<'_>,
-    targets: &Targets,
-) -> Result<BTreeSet<i64>, LedgerError> {
+pub async fn tie_lanes(db: &mut PgConnection, learned: &Learned<'_>, targets: &Targets) -> Result<BTreeSet<i64>, LedgerError> {
     fail_point!("tie-named");
     let found = naming::find_lanes(db, learned.iter().map(|(key, ..)| *key).collect()).await?;
     let mut moved: BTreeMap<i64, i64> = BTreeMap::new();

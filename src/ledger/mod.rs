@@ -10,7 +10,7 @@
 //! | `aliases` | the alias table as operators see it |
 //! | `merge` | two lanes turn out to be one order |
 //! | `claim`, `load` | due lanes are leased and loaded |
-//! | `handover` | what has just arrived is leased by its intake |
+//! | `work`, `handover` | events come into their lanes; what has just arrived is leased by its intake |
 //! | `parking` | a lane that cannot be worked on rests |
 //! | `settle`, `write`, `writes` | what came of a lane's turn is written back, if the lease still stands: all in one statement |
 //! | `finals`, `save` | events end: outcomes, dead letters, running totals |
@@ -62,6 +62,7 @@ pub mod standing;
 pub mod story;
 pub mod totals;
 mod waking;
+mod work;
 mod write;
 mod writes;
 

@@ -34,7 +34,7 @@ const PASSING: &str = "work_died";
 /// Statements of an event that comes alone, at intake, claim and settle, without those that begin and end transactions: of an order's
 /// first one, which makes its lane and learns its names, and of its next one. Each is a trip to the server, which costs more than most
 /// of what is asked there.
-const STATEMENTS: [[usize; 3]; 2] = [[7, 3, 3], [5, 3, 2]];
+const STATEMENTS: [[usize; 3]; 2] = [[6, 3, 3], [4, 3, 2]];
 
 /// The tables that are large in a large shop.
 const LARGE: [&str; 8] = ["lane", "order_name", "name", "work", "entity", "seen", "alias_change", "waking"];
