@@ -163,9 +163,10 @@ impl Settling {
     }
 }
 
-/// Waits for more until then, as long as there is not enough.
+/// Waits for more until then, as long as there is not enough and no lane is to go on.
 async fn gather(receiver: &mut mpsc::Receiver<HandedOver>, group: &mut Vec<HandedOver>, until: tokio::time::Instant) {
-    let more = async { while group.len() < ENOUGH && receiver.recv_many(group, MOST_AT_ONCE - group.len()).await > 0 {} };
+    let may_wait = |group: &[HandedOver]| group.len() < ENOUGH && group.iter().all(|handed| handed.back.is_none());
+    let more = async { while may_wait(group) && receiver.recv_many(group, MOST_AT_ONCE - group.len()).await > 0 {} };
     drop(tokio::time::timeout_at(until, more).await);
 }
 
