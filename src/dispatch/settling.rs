@@ -5,6 +5,7 @@ use super::attempt::Ended;
 use super::place::Place;
 use crate::backoff;
 use crate::ledger::Claimed;
+use crate::ledger::claim::LeaseKey;
 use crate::ledger::finals::FinalRow;
 use crate::ledger::settle::{Release, Settlement};
 use crate::ops::lifecycle::{Health, Pulse};
@@ -112,10 +113,10 @@ impl Settling {
         metrics::BATCH_SIZE.record(&["settle"], settlements.len());
         let go_on = self.write(&mut settlements).await;
         metrics::TURNS.add(&["hold"], go_on.len() as u64);
-        let is_due = |settlement: &Settlement| settlement.release == Release::Now && !go_on.contains(&settlement.claimed.id);
+        let is_due = |settlement: &Settlement| settlement.release == Release::Now && !go_on.contains(&settlement.claimed.lease());
         let is_any_due = settlements.iter().any(is_due);
         for (settlement, (place, back)) in settlements.into_iter().zip(onward) {
-            if let Some(back) = back.filter(|_| go_on.contains(&settlement.claimed.id)) {
+            if let Some(back) = back.filter(|_| go_on.contains(&settlement.claimed.lease())) {
                 // Whoever handed it over waits for it.
                 drop(back.send((settlement.claimed, place)));
             }
@@ -127,8 +128,8 @@ impl Settling {
     }
 
     /// Writes settlements, as long as any of their leases may still stand; what is left then is read by the next holder. Gives the
-    /// lanes that are held for their next turn.
-    async fn write(&self, group: &mut [Settlement]) -> BTreeSet<i64> {
+    /// leases of lanes that are held for their next turn.
+    async fn write(&self, group: &mut [Settlement]) -> BTreeSet<LeaseKey> {
         let until = Instant::now() + self.dispatcher.lease;
         let mut failures = backoff::reconnect();
         loop {

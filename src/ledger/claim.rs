@@ -50,6 +50,16 @@ pub struct Claimed {
     pub(super) before: Before,
 }
 
+/// A lane and the number of its lease: a replica may still have a turn of a lease that has gone, beside one of the lease that stands.
+pub type LeaseKey = (i64, i64);
+
+impl Claimed {
+    /// By which lease it is held.
+    pub fn lease(&self) -> LeaseKey {
+        (self.id, self.lease_no)
+    }
+}
+
 /// What a claim came to.
 #[derive(Debug, Default)]
 pub struct Claims {

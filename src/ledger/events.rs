@@ -1,7 +1,7 @@
 //! Events as operators ask for them: unsettled and dead ones from the work, all others from the history.
 
 use super::attempts::{AttemptRow, attempts_of};
-use super::codec::{identity_hash, json_text, kind_of, state};
+use super::codec::{identity_hash, kind_of, state};
 use super::connect::in_time;
 use super::load::{Record, record};
 use super::settled::{outcome_ids, settled_event, settled_events};
@@ -239,7 +239,7 @@ impl Ledger {
 
 /// What the index of outcomes has of an id: as it stands in JSON, up to the first quotation mark.
 fn indexed(id: &str) -> String {
-    json_text(&id).split('"').nth(1).unwrap_or_default().to_owned()
+    crate::text::json(&id, id.len() + 2).split('"').nth(1).unwrap_or_default().to_owned()
 }
 
 /// How an event is asked for.

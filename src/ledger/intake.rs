@@ -120,7 +120,7 @@ async fn take_in(
     };
     let are_due = matches!(locking, Locking::Due(_));
     let orders = fresh.iter().map(|event| event.order);
-    let Some(mut lanes) = lanes_of(db, orders, &said, Some(known), locking).await? else { return Ok(None) };
+    let Some(mut lanes) = lanes_of(db, orders, &said, known, locking).await? else { return Ok(None) };
     fail_point!("intake-locked");
     say(db, &said, &mut lanes, targets).await?;
     fail_point!("intake-aliased");

@@ -42,6 +42,8 @@ pub struct Before {
     /// Buy with Prime's id of the order: its name leads to this lane.
     pub bwp_id: Option<String>,
     pub rows: BTreeMap<EventNo, Arc<WorkRow>>,
+    /// Rows of events that were found, readable or not.
+    found: i64,
     /// Whether there may be more events than were loaded.
     pub is_partial: bool,
 }
@@ -201,12 +203,13 @@ fn load_thing(row: &PgRow, lane: &mut Lane) -> Result<(), LedgerError> {
 
 fn load_event(row: &PgRow, id: i64, types: &AliasTypes, lane: &mut Lane, before: &mut Before) -> Result<(), LedgerError> {
     let no: i64 = row.try_get("no")?;
+    before.found += 1;
+    before.is_partial |= before.found >= MOST_QUEUED;
     let record = record(row)?;
     match live(no, &record, types)? {
         Some(live) => {
             lane.events.insert(no, live);
             before.rows.insert(no, Arc::new(record.row));
-            before.is_partial |= before.rows.len() as i64 >= MOST_QUEUED;
         }
         None => tracing::error!(lane = id, no, "a stored event can no longer be read; it stays in the ledger"),
     }

@@ -39,8 +39,8 @@ pub(super) type Repeated<'a> = (&'a Place, &'a Event, Uuid, &'a Original);
 pub(super) struct Sorted<'a> {
     pub fresh: Vec<Fresh<'a>>,
     pub repeated: Vec<Repeated<'a>>,
-    /// Where the names lead by which its events name their orders, as far as they lead anywhere.
-    pub lanes: Lanes<'a>,
+    /// Where the names lead by which its events name their orders, as far as they lead anywhere; nothing where that may have changed.
+    pub lanes: Option<Lanes<'a>>,
     pub now: DateTime<Utc>,
 }
 
@@ -74,11 +74,12 @@ pub(super) async fn sort_out<'a>(
 /// What was not known before, and what else a batch has to know.
 struct Remembered<'a> {
     new: BTreeSet<Uuid>,
-    lanes: Lanes<'a>,
+    lanes: Option<Lanes<'a>>,
     now: DateTime<Utc>,
 }
 
-/// Remembers identities, and looks up where names of orders lead. A dead event may outlive the memory of its identity: it is still the
+/// Remembers identities, and looks up where names of orders lead, unless somebody else has remembered one of them: whoever waited for
+/// that has seen the names as they were before. A dead event may outlive the memory of its identity: it is still the
 /// same event.
 async fn remember<'a>(
     db: &mut PgConnection,
@@ -100,7 +101,7 @@ async fn remember<'a>(
          CROSS JOIN LATERAL (SELECT lane FROM order_name n
              WHERE (n.target, n.alias_type, n.id) = (k.target, k.alias_type, k.id) LIMIT 1) n",
     )
-    .bind(hashes.into_iter().collect::<Vec<_>>())
+    .bind(hashes.iter().copied().collect::<Vec<_>>())
     .bind(targets)
     .bind(types)
     .bind(ids)
@@ -109,5 +110,6 @@ async fn remember<'a>(
     let now = rows.first().map_or(DateTime::UNIX_EPOCH, |(now, ..)| *now);
     let key = |at: i64| usize::try_from(at - 1).ok().and_then(|at| orders.get(at)).copied();
     let lanes = rows.iter().filter_map(|(_, _, at, lane)| Some((key((*at)?)?, (*lane)?))).collect();
-    Ok(Remembered { new: rows.into_iter().filter_map(|(_, hash, ..)| hash).collect(), lanes, now })
+    let new: BTreeSet<Uuid> = rows.into_iter().filter_map(|(_, hash, ..)| hash).collect();
+    Ok(Remembered { lanes: (new.len() == hashes.len()).then_some(lanes), new, now })
 }

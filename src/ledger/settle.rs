@@ -1,7 +1,7 @@
 //! What came of a lane's turn is written back, if the lease still stands.
 
 use super::attempts::AttemptRow;
-use super::claim::Claimed;
+use super::claim::{Claimed, LeaseKey};
 use super::connect::in_time;
 use super::finals::FinalRow;
 use super::kept::Step;
@@ -80,8 +80,8 @@ pub struct SettleReport {
     pub finals: Vec<FinalRow>,
     /// Lanes whose lease had gone to somebody else: nothing of them was written.
     pub stale: usize,
-    /// Lanes that are held on, with their next turn taken.
-    pub go_on: BTreeSet<i64>,
+    /// The leases of lanes that are held on, with their next turn taken.
+    pub go_on: BTreeSet<LeaseKey>,
 }
 
 /// A lane after an answer: what its turn came to is to be written.
@@ -141,11 +141,12 @@ impl Ledger {
             let mut writes = Vec::with_capacity(standing.lanes.len());
             let mut onward = BTreeMap::new();
             for settlement in settlements.iter_mut() {
-                let Some(is_dirty) = standing.lanes.get(&settlement.claimed.id) else { continue };
+                let lease = settlement.claimed.lease();
+                let Some(is_dirty) = standing.lanes.get(&lease) else { continue };
                 let goes_on = settlement.may_go_on && !is_dirty;
                 let (written, memo) = settlement.written(goes_on.then_some(hold), standing.now)?;
                 if goes_on {
-                    onward.insert(written.id, memo);
+                    onward.insert(lease, memo);
                 }
                 writes.push(written);
             }
@@ -157,16 +158,16 @@ impl Ledger {
             transaction.commit().await?;
             fail_point!("settle-committed");
             connection.keep();
-            onward.retain(|id, _| !tied.contains(id));
+            onward.retain(|(id, _), _| !tied.contains(id));
             let written: BTreeMap<i64, &Written> = writes.iter().map(|written| (written.id, written)).collect();
             for Settlement { claimed, turn, .. } in settlements {
-                let (Some(memo), Some(written)) = (onward.remove(&claimed.id), written.get(&claimed.id)) else { continue };
+                let (Some(memo), Some(written)) = (onward.remove(&claimed.lease()), written.get(&claimed.id)) else { continue };
                 claimed.before.follow(&mut claimed.lane, written);
                 claimed.lane.memo = memo;
                 claimed.lease_no += 1;
                 claimed.next = std::mem::replace(&mut turn.next, Next::Rest { until: None });
                 (claimed.at, claimed.began) = (standing.now, began);
-                report.go_on.insert(claimed.id);
+                report.go_on.insert(claimed.lease());
             }
             Ok(report)
         })
@@ -205,13 +206,13 @@ impl Settlement {
 
 /// The lanes of a settle whose leases still stand, locked, and whether something has arrived for them since.
 struct Standing {
-    lanes: BTreeMap<i64, bool>,
+    lanes: BTreeMap<LeaseKey, bool>,
     now: DateTime<Utc>,
 }
 
 async fn standing(db: &mut PgConnection, settlements: &[Settlement]) -> Result<Standing, LedgerError> {
     let rows = sqlx::query(
-        "SELECT l.id, l.is_dirty, now() FROM lane l JOIN unnest($1::bigint[], $2::bigint[]) AS k (id, lease_no)
+        "SELECT l.id, l.lease_no, l.is_dirty, now() FROM lane l JOIN unnest($1::bigint[], $2::bigint[]) AS k (id, lease_no)
             ON l.id = k.id AND l.lease_no = k.lease_no
          WHERE l.is_leased AND l.merged_into IS NULL
          ORDER BY l.id FOR UPDATE OF l",
@@ -222,8 +223,8 @@ async fn standing(db: &mut PgConnection, settlements: &[Settlement]) -> Result<S
     .await?;
     let mut standing = Standing { lanes: BTreeMap::new(), now: DateTime::UNIX_EPOCH };
     for row in &rows {
-        standing.lanes.insert(row.try_get(0)?, row.try_get(1)?);
-        standing.now = row.try_get(2)?;
+        standing.lanes.insert((row.try_get(0)?, row.try_get(1)?), row.try_get(2)?);
+        standing.now = row.try_get(3)?;
     }
     Ok(standing)
 }

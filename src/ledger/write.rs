@@ -8,6 +8,7 @@ use super::merge::{lead_learned, tie_lanes};
 use super::naming::{OrderKey, ThingKey};
 use super::save::{OutcomeRow, Tally};
 use super::settle::Release;
+use super::totals::kind_label;
 use super::writes::Writes;
 use super::{LedgerError, Targets};
 use crate::event::{Alias, AliasKind};
@@ -213,11 +214,14 @@ pub(super) async fn write_lanes(
     let are_led = lead_learned(db, &learned).await?;
     fail_point!("write-led");
     // Where a name leads elsewhere, other names are locked yet, before the totals.
-    let (counted, later) = if are_led { (tally, Tally::default()) } else { (Tally::default(), tally) };
+    let (counted, mut later) = if are_led { (tally, Tally::default()) } else { (Tally::default(), tally) };
     let recorded = Writes { lanes, names: names(lanes), outcomes: &outcomes, calls, tally: counted }.write(db).await?;
     fail_point!("write-written");
     // Last, since a tie moves what has just been written.
     let tied = if are_led { BTreeSet::new() } else { tie_lanes(db, &learned, targets).await? };
+    for (row, _) in outcomes.iter().zip(&recorded).filter(|(_, is_recorded)| !**is_recorded) {
+        later.add("final", kind_label(row.kind), -1);
+    }
     later.write(db).await?;
     Ok((ending.finals(&recorded[others.min(recorded.len())..], now), tied))
 }

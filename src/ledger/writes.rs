@@ -8,7 +8,6 @@ use super::attempts::AttemptRow;
 use super::codec::status_code;
 use super::naming::{ThingKey, said_columns, thing_columns};
 use super::save::{OutcomeRow, Tally, write_letters};
-use super::totals::kind_label;
 use super::write::{Written, array};
 use crate::plan::names::NameRow;
 use sqlx::postgres::{PgArguments, PgRow};
@@ -34,7 +33,7 @@ pub(super) struct Writes<'a> {
 /// without looking for one, which is a third cheaper.
 macro_rules! lanes {
     () => {
-        "WITH lanes AS (
+        "lanes AS (
         UPDATE lane l SET
             is_leased = k.lease IS NOT NULL,
             lease_no = l.lease_no + (k.lease IS NOT NULL)::int,
@@ -65,6 +64,7 @@ macro_rules! lanes {
     };
 }
 
+/// Comes first, since Postgres does such parts of a statement last that it has seen first: the locks of totals are the last ones.
 macro_rules! totals {
     () => {
         "INSERT INTO tally (what, kind, slot, total)
@@ -74,14 +74,15 @@ macro_rules! totals {
 }
 
 /// What a claim writes: a server takes some time for each part of a statement, though nothing is in it.
-const LANES: &str = concat!(lanes!(), " ", totals!());
+const LANES: &str = concat!("WITH totals AS (", totals!(), "), ", lanes!(), " SELECT");
 
 /// The same, and names, outcomes, and calls.
 const ALL: &str = concat!(
-    lanes!(),
-    ", totals AS (",
+    "WITH totals AS (",
     totals!(),
-    "), said AS (
+    "), ",
+    lanes!(),
+    ", said AS (
         SELECT * FROM unnest($19::bigint[], $20::smallint[], $21::text[], $22::text[], $23::text[], $24::smallint[], $25::bigint[],
             $26::timestamptz[]) AS k (lane, kind, alias_type, id, bwp_id, origin, version, said_at)
     ), changed AS (
@@ -119,8 +120,8 @@ const ALL: &str = concat!(
 type Statement<'q> = Query<'q, Postgres, PgArguments>;
 
 impl Writes<'_> {
-    /// Writes it all. Tells of each outcome whether it was recorded: where its event has left already, there is none, and it is taken
-    /// off the totals again.
+    /// Writes it all. Tells of each outcome whether it was recorded: where its event has left already, there is none, and it is to be
+    /// taken off the totals again.
     pub async fn write(mut self, db: &mut PgConnection) -> Result<Vec<bool>, LedgerError> {
         let is_short = self.names.is_empty() && self.outcomes.is_empty() && self.calls.is_empty();
         if is_short && self.lanes.is_empty() && self.tally.is_empty() {
@@ -140,13 +141,6 @@ impl Writes<'_> {
         let with_letter = seqs.iter().zip(self.outcomes).filter(|(_, row)| row.letter.is_some());
         let letters: Vec<(i64, &OutcomeRow)> = with_letter.filter_map(|(seq, row)| Some(((*seq)?, row))).collect();
         write_letters(db, &letters).await?;
-        let mut missing = Tally::default();
-        for (_, row) in seqs.iter().zip(self.outcomes).filter(|(seq, _)| seq.is_none()) {
-            missing.add("final", kind_label(row.kind), -1);
-        }
-        if !missing.is_empty() {
-            Box::pin(Writes { tally: missing, ..Writes::default() }.write(db)).await?;
-        }
         Ok(seqs.iter().map(Option::is_some).collect())
     }
 }

@@ -74,7 +74,7 @@ async fn a_batch_that_cannot_be_handed_over_is_taken_in_without_it() {
 }
 
 /// Takes an event in with room for its order; how many orders it took up.
-async fn taken_up(shop: &Shop, event: &Event) -> usize {
+pub async fn taken_up(shop: &Shop, event: &Event) -> usize {
     let rules = shop.dispatcher().targets["default"].rules();
     let decide = Box::new(move |lane: &mut Lane, now| lane.turn(&rules, now));
     let mut hand_over = [HandOver { target: "default".to_owned(), room: 8, decide }];

@@ -154,6 +154,52 @@ async fn an_order_that_keeps_killing_its_holders_rests() {
     shop.assert_clean().await;
 }
 
+const HOLD: Hold = Hold { lease: Duration::from_secs(30), request_timeout: TimeDelta::seconds(8) };
+
+/// What a holder writes whose mutations were accepted.
+fn accepted(shop: &Shop, claims: Claims, may_go_on: bool) -> Vec<Settlement> {
+    let accepted = |mut claimed: Claimed| {
+        claimed.lane.accepted(&OrderView::default(), claimed.at);
+        let target = &bwp_sync::dispatch::target::targets(&shop.settings).unwrap()["default"];
+        let turn = claimed.lane.turn(&target.rules(), claimed.at);
+        assert_eq!(turn.settled.len(), 1);
+        let attempt = AttemptRow {
+            at: claimed.at,
+            operation: "updateOrder".into(),
+            events: Vec::new(),
+            request: None,
+            verdict: "delivered".into(),
+            http: Some(200),
+            code: None,
+            message: None,
+            request_id: None,
+            took_ms: 1,
+        };
+        Settlement { claimed, turn, release: Release::Never, may_go_on, attempt }
+    };
+    claims.lanes.into_iter().map(accepted).collect()
+}
+
+/// A replica may come to write a turn of a lease that has gone together with one of the lease that stands.
+#[tokio::test]
+async fn a_lease_that_has_gone_is_left_alone_beside_the_one_that_stands() {
+    let shop = idle_shop().await;
+    let gone = claim(&shop, &shop.ledger, None).await;
+    let stands = wait_until("both leases to end", PATIENCE, async || {
+        let claims = claim(&shop, &shop.ledger, None).await;
+        if claims.lanes.len() == 2 { Ok(claims) } else { Err(format!("{} lanes", claims.lanes.len())) }
+    })
+    .await;
+    let mut both = accepted(&shop, gone, true);
+    both.extend(accepted(&shop, stands, false));
+    let report = shop.ledger.settle(&mut both, &shop.targets(), HOLD).await.unwrap();
+    assert_eq!((report.stale, report.finals.len(), report.go_on.len()), (2, 2, 0));
+    let leased = "SELECT count(*) FROM lane WHERE is_leased OR flight <> '{}'";
+    let leased: i64 = sqlx::query_scalar(leased).fetch_one(&shop.database.pool().await).await.unwrap();
+    assert_eq!(leased, 0);
+    assert_eq!(shop.ledger.totals().await.unwrap().imbalance(), 0);
+}
+
 #[tokio::test]
 async fn a_holder_whose_lease_has_gone_changes_nothing() {
     let mut shop = idle_shop().await;
@@ -169,31 +215,8 @@ async fn a_holder_whose_lease_has_gone_changes_nothing() {
         sqlx::query_as(statement).fetch_all(&shop.database.pool().await).await.unwrap()
     };
     let before = rows().await;
-    // The late one has had its answer: both refunds were accepted.
-    let settled = |claims: Claims| -> Vec<Settlement> {
-        let accepted = |mut claimed: Claimed| {
-            claimed.lane.accepted(&OrderView::default(), claimed.at);
-            let target = &bwp_sync::dispatch::target::targets(&shop.settings).unwrap()["default"];
-            let turn = claimed.lane.turn(&target.rules(), claimed.at);
-            assert_eq!(turn.settled.len(), 1);
-            let attempt = AttemptRow {
-                at: claimed.at,
-                operation: "updateOrder".into(),
-                events: Vec::new(),
-                request: None,
-                verdict: "delivered".into(),
-                http: Some(200),
-                code: None,
-                message: None,
-                request_id: None,
-                took_ms: 1,
-            };
-            Settlement { claimed, turn, release: Release::Never, may_go_on: false, attempt }
-        };
-        claims.lanes.into_iter().map(accepted).collect()
-    };
-    let hold = Hold { lease: Duration::from_secs(30), request_timeout: TimeDelta::seconds(8) };
-    let report = shop.ledger.settle(&mut settled(late), &shop.targets(), hold).await.unwrap();
+    // The late one has had its answer.
+    let report = shop.ledger.settle(&mut accepted(&shop, late, false), &shop.targets(), HOLD).await.unwrap();
     assert_eq!((report.stale, report.finals.len()), (2, 0));
     assert_eq!(rows().await, before);
     // Whoever holds them now reads first, so it has no mutation to settle; its own write counts.

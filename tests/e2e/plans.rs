@@ -36,6 +36,9 @@ const PASSING: &str = "work_died";
 /// of what is asked there.
 const STATEMENTS: [[usize; 3]; 2] = [[6, 3, 3], [4, 3, 2]];
 
+/// The same of an intake that takes the order up at once, in the place of an intake and a claim.
+const HANDED_OVER: usize = 4;
+
 /// The tables that are large in a large shop.
 const LARGE: [&str; 8] = ["lane", "order_name", "name", "work", "entity", "seen", "alias_change", "waking"];
 
@@ -285,8 +288,16 @@ async fn an_event_that_comes_alone_takes_the_statements_of_its_budget() {
         assert_eq!(replica.settle(0).await, Some(true));
         counts[2] = notices.seen().len();
     }
+    let mut n = counts.len();
+    let handed_over = wait_until("an intake that is quick enough to hand over", PATIENCE, async || {
+        n += 1;
+        drop(notices.seen());
+        let taken_up = crate::handover::taken_up(&shop, &a_refund("7", n)).await;
+        if taken_up == 1 { Ok(notices.seen().len()) } else { Err(format!("{n} intakes")) }
+    })
+    .await;
     drop(guard);
-    assert_eq!(counts, STATEMENTS);
+    assert_eq!((counts, handed_over), (STATEMENTS, HANDED_OVER));
 }
 
 #[tokio::test]
