@@ -78,6 +78,9 @@ struct Remembered<'a> {
     now: DateTime<Utc>,
 }
 
+/// The time; an identity that is new; the number of a name, and the lane that it leads to.
+type RememberedRow = (DateTime<Utc>, Option<Uuid>, Option<i64>, Option<i64>);
+
 /// Remembers identities, and looks up where names of orders lead, unless somebody else has remembered one of them: whoever waited for
 /// that has seen the names as they were before. A dead event may outlive the memory of its identity: it is still the
 /// same event.
@@ -88,7 +91,7 @@ async fn remember<'a>(
 ) -> Result<Remembered<'a>, LedgerError> {
     let orders: Vec<OrderKey> = orders.into_iter().collect();
     let (targets, types, ids) = columns(orders.iter().copied());
-    let rows: Vec<(DateTime<Utc>, Option<Uuid>, Option<i64>, Option<i64>)> = sqlx::query_as(
+    let rows: Vec<RememberedRow> = sqlx::query_as(
         "WITH new AS (
              INSERT INTO seen (hash) SELECT unnest($1::uuid[]) ON CONFLICT DO NOTHING RETURNING hash
          )
