@@ -21,8 +21,8 @@ use tokio_util::sync::CancellationToken;
 /// Settlements written by one transaction at the most.
 const MOST_AT_ONCE: usize = 256;
 
-/// What ends so soon after a transaction has begun goes with the next one, unless there is enough for one already: few small
-/// transactions cost more than one large one, and nobody waits for them.
+/// What ends so soon after a transaction has begun goes with the next one, unless there is enough for one already, or a lane is to go
+/// on: many small transactions cost more than a large one, and else nobody waits for them.
 const GATHER: Duration = Duration::from_millis(10);
 const ENOUGH: usize = 64;
 

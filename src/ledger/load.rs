@@ -77,7 +77,7 @@ pub type Loaded = Result<(Lane, Before), LedgerError>;
 pub async fn load(db: &mut PgConnection, heads: &[Head], targets: &Targets) -> Result<Vec<Loaded>, LedgerError> {
     let ids: Vec<i64> = heads.iter().map(|head| head.id).collect();
     let rows = bind_limits(sqlx::query(LOAD), ids).fetch_all(db).await?;
-    Ok(loaded(heads, &rows, targets))
+    loaded(heads, &rows, targets)
 }
 
 /// Binds what [`rows_of_lanes!`] asks for.
@@ -86,7 +86,7 @@ pub(super) fn bind_limits(query: Query<'_, Postgres, PgArguments>, ids: Vec<i64>
 }
 
 /// Lanes from the rows of [`rows_of_lanes!`], in the order of the heads.
-pub(super) fn loaded(heads: &[Head], rows: &[PgRow], targets: &Targets) -> Vec<Loaded> {
+pub(super) fn loaded(heads: &[Head], rows: &[PgRow], targets: &Targets) -> Result<Vec<Loaded>, LedgerError> {
     let mut lanes: Loading = heads
         .iter()
         .map(|head| {
@@ -96,7 +96,7 @@ pub(super) fn loaded(heads: &[Head], rows: &[PgRow], targets: &Targets) -> Vec<L
         .collect();
     let types: BTreeMap<i64, &AliasTypes> = heads.iter().filter_map(|head| Some((head.id, targets.get(&head.target)?))).collect();
     for row in rows {
-        let Ok(id) = row.try_get("lane") else { continue };
+        let id: i64 = row.try_get("lane")?;
         take_in(&mut lanes, id, |lane, before| match row.try_get("part")? {
             NAME => load_name(row, lane),
             THING => load_thing(row, lane),
@@ -104,7 +104,7 @@ pub(super) fn loaded(heads: &[Head], rows: &[PgRow], targets: &Targets) -> Vec<L
             _ => Ok(()),
         });
     }
-    heads.iter().filter_map(|head| lanes.remove(&head.id)).collect()
+    Ok(heads.iter().filter_map(|head| lanes.remove(&head.id)).collect())
 }
 
 /// Takes an event into its lane that its transaction has just written, unless there are more before it than were loaded.

@@ -68,13 +68,21 @@ pub(super) async fn write_and_load(
     }
     let ids = heads.iter().map(|head| head.id).collect();
     let rows = bind_limits(bind(sqlx::query(WRITE_AND_LOAD), work), ids).fetch_all(db).await?;
-    let mut lanes = loaded(heads, &rows, targets);
-    let written = rows.iter().filter(|row| row.try_get("part").is_ok_and(|part: i32| part == WRITTEN));
-    let mut numbers = written.map(|row| row.try_get("no")).collect::<Result<Vec<EventNo>, _>>()?;
+    let mut lanes = loaded(heads, &rows, targets)?;
+    let mut numbers: Vec<EventNo> = Vec::with_capacity(work.len());
+    for row in &rows {
+        if row.try_get::<i32, _>("part")? == WRITTEN {
+            numbers.push(row.try_get("no")?);
+        }
+    }
     // Those that were numbered before are dead: nobody takes their turn.
     numbers.retain(|no| !work.iter().any(|row| row.no == Some(*no)));
     numbers.sort_unstable();
-    for (row, no) in work.iter().filter(|row| row.no.is_none()).zip(numbers) {
+    let unnumbered: Vec<&Work> = work.iter().filter(|row| row.no.is_none()).collect();
+    if numbers.len() != unnumbered.len() {
+        return Err(LedgerError::Unreadable(format!("{} events were written and {} numbered", unnumbered.len(), numbers.len())));
+    }
+    for (row, no) in unnumbered.into_iter().zip(numbers) {
         let at = heads.iter().position(|head| head.id == row.lane);
         let Some(lane) = at.and_then(|at| lanes.get_mut(at)) else { continue };
         let types = types_of(targets, &row.event.event.envelope.target);
