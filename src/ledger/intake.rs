@@ -278,7 +278,6 @@ async fn insert_work(
     queued: &Queued<'_>,
 ) -> Result<BTreeSet<i64>, LedgerError> {
     write_work(db, &queued.work).await?;
-    fail_point!("intake-worked");
     let turns = queued.turns();
     let named: BTreeSet<i64> = fresh.iter().filter_map(|event| lanes.get(&event.order).copied()).collect();
     wake_named(db, named.difference(&turns).copied().collect()).await?;
@@ -301,7 +300,6 @@ async fn hand_over(
     }
     let heads: Vec<Head> = chosen.iter().flat_map(|chosen| chosen.due().iter().cloned()).collect();
     let mut loaded = write_and_load(db, &queued.work, &heads, taking.targets, now).await?.into_iter();
-    fail_point!("intake-loaded");
     let mut taken_up = Turns::default();
     for chosen in chosen {
         chosen.lanes().for_each(|lane| _ = left.remove(&lane));

@@ -8,6 +8,7 @@ use super::{LedgerError, Targets};
 use crate::plan::outcome::Reason;
 use crate::plan::rank::EventNo;
 use chrono::{DateTime, Utc};
+use fail::fail_point;
 use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
 use sqlx::{PgConnection, Postgres, Row};
@@ -107,6 +108,7 @@ impl Work<'_> {
 }
 
 fn bind<'q>(query: Query<'q, Postgres, PgArguments>, work: &'q [Work<'_>]) -> Query<'q, Postgres, PgArguments> {
+    fail_point!("intake-writes");
     let died: Vec<Option<String>> = work.iter().map(|row| row.died.as_ref().map(json_text)).collect();
     query
         .bind(work.iter().map(|row| row.lane).collect::<Vec<_>>())
