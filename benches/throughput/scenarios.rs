@@ -174,8 +174,9 @@ impl Play<'_> {
     }
 
     async fn s2(&mut self) {
-        let setup = Setup { latency_ms: 200, ..Setup::default() };
-        let possible = setup.in_flight as f64 / 0.2;
+        let in_flight = number("IN_FLIGHT", 512);
+        let setup = Setup { latency_ms: 200, in_flight, ..Setup::default() };
+        let possible = in_flight as f64 / 0.2;
         let own = self.daemon("S2 200 ms", setup).await;
         self.report.at_least("S2: share of in flight / latency", own.middle_rate / possible, 0.95, 0.97);
     }

@@ -188,7 +188,7 @@ pub struct Ingest {
     /// Bytes in a batch, at least 1.
     #[serde(deserialize_with = "whole")]
     pub batch_bytes: usize,
-    /// How long a batch waits to be full.
+    /// How long after the one before a batch goes that is not full.
     #[serde(deserialize_with = "duration")]
     pub batch_wait: Duration,
 }

@@ -38,7 +38,7 @@ pub async fn attempt(dispatcher: &Dispatcher, mut claimed: Claimed, mut place: P
     let called = Instant::now();
     fail_point!("attempt-begins");
     let (operation, request) = request(&claimed.next)?;
-    let exchange = call(dispatcher, &target, &claimed, operation, request).await;
+    let exchange = call(dispatcher, &mut place, &claimed, operation, request).await;
     fail_point!("attempt-answered");
     metrics::CALL_SECONDS.observe(&[&target.name, operation.name()], called.elapsed());
     let judgement = masked(judge(operation, &exchange, &dispatcher.verdicts), &claimed);
@@ -53,9 +53,7 @@ pub async fn attempt(dispatcher: &Dispatcher, mut claimed: Claimed, mut place: P
     hold(dispatcher, &target, &judgement, &moment).await;
     apply::apply(&mut claimed.lane, &claimed.next, &exchange, &judgement, &moment);
     let mut settlement = settlement(claimed, &rules, now, attempt);
-    let next = if settlement.release == Release::Now { place.next_turn() } else { Err(place) };
-    settlement.may_go_on = next.is_ok();
-    let (Ok(place) | Err(place)) = next;
+    settlement.may_go_on = settlement.release == Release::Now && place.rests();
     Some(Ended { settlement, place })
 }
 
@@ -68,10 +66,13 @@ fn request(next: &Next) -> Option<(Operation, &str)> {
     }
 }
 
-async fn call(dispatcher: &Dispatcher, target: &Target, claimed: &Claimed, operation: Operation, variables: &str) -> Exchange {
+async fn call(dispatcher: &Dispatcher, place: &mut Place, claimed: &Claimed, operation: Operation, variables: &str) -> Exchange {
     let end = tokio::time::Instant::from_std(claimed.began + dispatcher.request_timeout);
     let deadline = Deadline::new(end, dispatcher.cut.clone());
-    target.client.call(operation, variables, deadline).await
+    match place.call_begins(&deadline).await {
+        Ok(()) => place.target().client.call(operation, variables, deadline).await,
+        Err(why) => Exchange::NotSent { why },
+    }
 }
 
 /// What was judged, without anything of a payer: also a code may be a word of the answer.

@@ -1,6 +1,7 @@
 //! Whether a target may be called: its breaker, its `Retry-After`, its rate and its adaptive limit, as one gate.
 //!
-//! Pure: it is told what happened and when, and asked how many calls may begin.
+//! An order that is worked on goes round: [`Gate::admit`], [`Gate::begin`], [`Gate::end`], and where it goes on at once, [`Gate::rest`]
+//! while what came of it is written, and [`Gate::resume`]. Pure: it is told what happened and when, and asked what may begin.
 
 use std::time::{Duration, Instant};
 
@@ -41,13 +42,32 @@ pub struct Gate {
     breaker: Breaker,
     limit: f64,
     shrunk_at: Option<Instant>,
-    in_flight: usize,
+    stages: Stages,
     tokens: f64,
     filled_at: Instant,
     replicas: f64,
     not_before: Option<Instant>,
     is_paused: bool,
     up_at: Option<Instant>,
+}
+
+/// Orders that are worked on, by how far they are.
+#[derive(Debug, Default)]
+struct Stages {
+    waiting: usize,
+    in_flight: usize,
+    resting: usize,
+}
+
+/// How far an order that is worked on is with its call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Its call has not begun.
+    Waiting,
+    /// Its call is on its way.
+    InFlight,
+    /// Its call has ended; once that is written, the next one begins.
+    Resting,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -70,7 +90,7 @@ impl Gate {
             breaker: Breaker::Closed { failing: Vec::new() },
             limit: rules.max_in_flight as f64,
             shrunk_at: None,
-            in_flight: 0,
+            stages: Stages::default(),
             tokens: f64::from(rules.burst.max(1)),
             filled_at: now,
             replicas: 1.0,
@@ -80,9 +100,10 @@ impl Gate {
         }
     }
 
-    /// How many calls may begin now.
+    /// How many orders may be taken up for a call now. Those that rest take no room where the target takes all that may be called at
+    /// once: others are called while they are written. Each that comes back then waits for a call to end, no longer than writing took.
     pub fn room(&mut self, now: Instant) -> usize {
-        if self.is_paused || self.not_before.is_some_and(|at| now < at) {
+        if self.is_held_back(now) {
             return 0;
         }
         if let Breaker::Open { until } = self.breaker
@@ -95,7 +116,16 @@ impl Gate {
             Breaker::Probing => 1,
             Breaker::Open { .. } => 0,
         };
-        limit.saturating_sub(self.in_flight).min(self.refill(now))
+        let resting = if self.is_wide_open() { 0 } else { self.stages.resting };
+        limit.saturating_sub(self.busy() + resting).min(self.refill(now))
+    }
+
+    fn is_held_back(&self, now: Instant) -> bool {
+        self.is_paused || self.not_before.is_some_and(|at| now < at)
+    }
+
+    fn is_wide_open(&self) -> bool {
+        matches!(self.breaker, Breaker::Closed { .. }) && self.limit as usize >= self.rules.max_in_flight
     }
 
     fn refill(&mut self, now: Instant) -> usize {
@@ -117,15 +147,33 @@ impl Gate {
         self.replicas = replicas.max(1) as f64;
     }
 
-    /// A call begins.
-    pub fn begin(&mut self) {
-        self.in_flight += 1;
+    /// An order is taken up for a call.
+    pub fn admit(&mut self) {
+        self.stages.waiting += 1;
+        self.spend();
+    }
+
+    fn spend(&mut self) {
         self.tokens = (self.tokens - 1.0).max(0.0);
+    }
+
+    /// The call of an order that waits begins, unless the target may not be called any more.
+    pub fn begin(&mut self, now: Instant) -> bool {
+        let may = match self.breaker {
+            Breaker::Closed { .. } => true,
+            Breaker::Probing => self.stages.in_flight == 0,
+            Breaker::Open { .. } => false,
+        } && !self.is_held_back(now);
+        if may {
+            self.leave(Stage::Waiting);
+            self.stages.in_flight += 1;
+        }
+        may
     }
 
     /// A call for an order ended, and says this of its target.
     pub fn end(&mut self, order: i64, sign: Sign, now: Instant) {
-        self.in_flight = self.in_flight.saturating_sub(1);
+        self.leave(Stage::InFlight);
         let open = Breaker::Open { until: now + self.rules.probe_interval };
         let before = std::mem::replace(&mut self.breaker, Breaker::Probing);
         self.breaker = match (before, sign) {
@@ -155,9 +203,30 @@ impl Gate {
         }
     }
 
-    /// A call ended before anything of it left.
-    pub fn abandon(&mut self) {
-        self.in_flight = self.in_flight.saturating_sub(1);
+    /// Whether an order whose call has ended may go on with the next once this one is written: then it rests until it does.
+    pub fn rest(&mut self, now: Instant) -> bool {
+        let may = if self.is_wide_open() { !self.is_held_back(now) && self.refill(now) > 0 } else { self.room(now) > 0 };
+        if may {
+            self.stages.resting += 1;
+            self.spend();
+        }
+        may
+    }
+
+    /// An order that rested waits for its next call.
+    pub fn resume(&mut self) {
+        self.leave(Stage::Resting);
+        self.stages.waiting += 1;
+    }
+
+    /// An order is not worked on any more, and nothing is said of the target.
+    pub fn leave(&mut self, stage: Stage) {
+        let count = match stage {
+            Stage::Waiting => &mut self.stages.waiting,
+            Stage::InFlight => &mut self.stages.in_flight,
+            Stage::Resting => &mut self.stages.resting,
+        };
+        *count = count.saturating_sub(1);
     }
 
     /// The target asked not to be called before this.
@@ -192,7 +261,12 @@ impl Gate {
 
     /// Calls on their way.
     pub fn in_flight(&self) -> usize {
-        self.in_flight
+        self.stages.in_flight
+    }
+
+    /// Calls on their way, and orders that wait for theirs.
+    pub fn busy(&self) -> usize {
+        self.stages.waiting + self.stages.in_flight
     }
 }
 
@@ -206,28 +280,33 @@ mod tests {
         (Gate::new(rules, now), now)
     }
 
+    fn begin(gate: &mut Gate, now: Instant) {
+        gate.admit();
+        assert!(gate.begin(now));
+    }
+
     #[test]
     fn failures_in_a_row_open_it_and_one_probe_at_a_time_closes_it() {
         let (mut gate, now) = gate(None);
         for (order, sign) in
             [(1, Sign::Failing), (2, Sign::Failing), (3, Sign::Up), (1, Sign::Failing), (2, Sign::Failing), (2, Sign::Failing)]
         {
-            gate.begin();
+            begin(&mut gate, now);
             gate.end(order, sign, now);
         }
         assert!(gate.room(now) > 0, "an answer with sense starts the count again, and an order counts once");
-        gate.begin();
+        begin(&mut gate, now);
         gate.end(3, Sign::Failing, now);
         assert_eq!((gate.room(now), gate.is_open()), (0, true));
         let later = now + Duration::from_secs(5);
         assert_eq!(gate.room(later), 1);
-        gate.begin();
+        begin(&mut gate, now);
         assert_eq!(gate.room(later), 0, "one probe at a time");
         gate.end(1, Sign::Failing, later);
         assert_eq!(gate.room(later + Duration::from_secs(4)), 0);
         let again = later + Duration::from_secs(5);
         assert_eq!(gate.room(again), 1);
-        gate.begin();
+        begin(&mut gate, now);
         gate.end(1, Sign::Up, again);
         assert!(gate.room(again) > 1);
     }
@@ -235,8 +314,8 @@ mod tests {
     #[test]
     fn a_call_that_began_before_does_not_close_an_open_breaker() {
         let (mut gate, now) = gate(None);
-        gate.begin();
-        gate.begin();
+        begin(&mut gate, now);
+        begin(&mut gate, now);
         gate.end(1, Sign::Closed, now);
         gate.end(1, Sign::Up, now);
         assert!(gate.is_open());
@@ -246,15 +325,15 @@ mod tests {
     fn throttling_shrinks_the_limit_once_a_round_trip_and_answers_grow_it() {
         let (mut gate, now) = gate(None);
         for _ in 0..5 {
-            gate.begin();
+            begin(&mut gate, now);
             gate.end(1, Sign::Throttled, now);
         }
         assert_eq!(gate.limit(), 7);
-        gate.begin();
+        begin(&mut gate, now);
         gate.end(1, Sign::Late, now + Duration::from_millis(200));
         assert_eq!(gate.limit(), 4, "a target that does not answer in time is given less to do, too");
         for _ in 0..200 {
-            gate.begin();
+            begin(&mut gate, now);
             gate.end(1, Sign::Up, now);
         }
         assert_eq!(gate.limit(), 10);
@@ -264,8 +343,8 @@ mod tests {
     fn a_rate_and_a_retry_after_hold_calls_back() {
         let (mut gate, now) = gate(Some(10.0));
         assert_eq!(gate.room(now), 2);
-        gate.begin();
-        gate.begin();
+        begin(&mut gate, now);
+        begin(&mut gate, now);
         assert_eq!(gate.room(now), 0);
         assert_eq!(gate.room(now + Duration::from_millis(100)), 1);
         gate.hold(now + Duration::from_secs(3));
@@ -278,7 +357,7 @@ mod tests {
     #[test]
     fn while_it_is_paused_no_call_begins_and_an_open_breaker_does_not_probe() {
         let (mut gate, now) = gate(None);
-        gate.begin();
+        begin(&mut gate, now);
         gate.pause(true);
         assert_eq!(gate.room(now), 0);
         gate.end(1, Sign::Closed, now);
@@ -294,7 +373,7 @@ mod tests {
         gate.share_among(4, now);
         assert_eq!(gate.share(), Some(2.5));
         for _ in 0..2 {
-            gate.begin();
+            begin(&mut gate, now);
         }
         assert_eq!(gate.room(now + Duration::from_millis(399)), 0);
         assert_eq!(gate.room(now + Duration::from_millis(400)), 1);

@@ -27,7 +27,10 @@ const TURN: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub struct Hands {
     pub(super) dispatcher: Dispatcher,
+    /// Orders that are worked on at once at the most.
     pub(super) slots: Arc<Semaphore>,
+    /// Calls that are on their way at once at the most: `dispatch.max_in_flight`.
+    pub(super) calls: Arc<Semaphore>,
     pub(super) attempts: TaskTracker,
     /// Held by the one claim or intake that fills free slots: two at once would count the same room twice. It goes round in turn.
     pub(super) filling: Arc<Mutex<()>>,
@@ -112,6 +115,8 @@ impl Hands {
 
     /// Free slots for a target, as many as it may be called now.
     pub(super) fn free(&self, target: &Target, most: usize) -> Vec<OwnedSemaphorePermit> {
+        let busy: usize = self.dispatcher.targets.values().map(|target| lock(&target.gate).busy()).sum();
+        let most = most.min(self.dispatcher.max_in_flight.saturating_sub(busy));
         let room = lock(&target.gate).room(Instant::now()).min(most);
         std::iter::from_fn(|| Arc::clone(&self.slots).try_acquire_owned().ok()).take(room).collect()
     }
@@ -127,7 +132,7 @@ impl Hands {
                 tracing::error!(lane = claimed.id, "an order was leased that there is no slot for: its lease will end");
                 continue;
             };
-            let place = Place::take(slot, target, claimed.id);
+            let place = Place::take(slot, &self.calls, target, claimed.id);
             self.attempts.spawn(work(self.dispatcher.clone(), settler.clone(), claimed, place));
         }
     }

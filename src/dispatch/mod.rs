@@ -50,6 +50,9 @@ use verdict::Overrides;
 /// How long the claimer sleeps where nobody wakes it: the net for lanes whose time comes.
 const POLL: Duration = Duration::from_millis(100);
 
+/// One order for so many calls is worked on beside those that are called: what came of it is written, or it waits for a call to end.
+const BESIDE_CALLS: usize = 4;
+
 /// Lanes leased by one statement at the most.
 const MOST_AT_ONCE: usize = 64;
 
@@ -85,8 +88,9 @@ impl Dispatcher {
     pub fn start(self, health: &Health, stop: CancellationToken) -> (Inlet, impl Future<Output = ()> + Send + use<>) {
         let pulse = health.register("dispatch");
         let (settler, settling) = Settler::start(self.clone(), stop.clone(), health);
-        let slots = Arc::new(Semaphore::new(self.max_in_flight));
-        let hands = Hands { dispatcher: self, slots, attempts: TaskTracker::new(), filling: Arc::default(), stop };
+        let calls = Arc::new(Semaphore::new(self.max_in_flight));
+        let slots = Arc::new(Semaphore::new(self.max_in_flight + self.max_in_flight / BESIDE_CALLS));
+        let hands = Hands { dispatcher: self, slots, calls, attempts: TaskTracker::new(), filling: Arc::default(), stop };
         (Inlet::new(hands.clone(), &settler), hands.run(settler, pulse, settling))
     }
 }

@@ -111,6 +111,8 @@ impl Settling {
             })
             .unzip();
         metrics::BATCH_SIZE.record(&["settle"], settlements.len());
+        // Their calls have ended: others can be called while they are written.
+        self.wake_if_crowded();
         let go_on = self.write(&mut settlements).await;
         metrics::TURNS.add(&["hold"], go_on.len() as u64);
         let is_due = |settlement: &Settlement| settlement.release == Release::Now && !go_on.contains(&settlement.claimed.lease());
@@ -122,7 +124,14 @@ impl Settling {
             }
         }
         // Now the places of those that do not go on are free.
-        if is_any_due || self.dispatcher.is_crowded.swap(false, Ordering::AcqRel) {
+        if is_any_due {
+            self.dispatcher.wake.notify_one();
+        }
+        self.wake_if_crowded();
+    }
+
+    fn wake_if_crowded(&self) {
+        if self.dispatcher.is_crowded.swap(false, Ordering::AcqRel) {
             self.dispatcher.wake.notify_one();
         }
     }

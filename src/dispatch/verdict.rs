@@ -201,6 +201,10 @@ fn not_sent(why: &NotSent, fact: impl Fn(Seen, u16) -> Fact<'static>) -> Judgeme
             let message = "the time was over before anything was sent".to_owned();
             return ruled(fact(Seen::TooLate, 0), "TOO_LATE".to_owned(), message);
         }
+        NotSent::Withheld => {
+            let message = "the target may not be called any more, so nothing was sent".to_owned();
+            return ruled(fact(Seen::TooLate, 0), "WITHHELD".to_owned(), message);
+        }
         NotSent::Token(error) => error,
     };
     let (fact, code) = match error.failure() {

@@ -1,4 +1,4 @@
-//! Records gathered until they are worth a transaction: enough of them, enough bytes, or old enough.
+//! Records gathered until they are worth a transaction: enough of them, enough bytes, or the batch before is long enough ago.
 //!
 //! Pure, but for what the caller says the time is.
 
@@ -7,14 +7,14 @@ use crate::ledger::Incoming;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-/// What one transaction may hold, and how long a batch that is not full waits for more.
+/// What one transaction may hold, and how soon one that is not full may follow another.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Records, at most.
     pub records: usize,
     /// Bytes, at most; a record that is larger goes alone.
     pub bytes: usize,
-    /// How long the first record waits for others.
+    /// A batch that is not full goes no sooner after the one before. What comes alone does not wait at all.
     pub wait: Duration,
 }
 
@@ -32,7 +32,6 @@ struct Entry {
     record: Incoming,
     position: Position,
     bytes: usize,
-    read_at: Instant,
 }
 
 /// The records that are read and not handed over yet.
@@ -41,18 +40,20 @@ pub struct Gathering {
     limits: Limits,
     entries: VecDeque<Entry>,
     bytes: usize,
+    /// When a batch was taken last.
+    taken_at: Option<Instant>,
 }
 
 impl Gathering {
     /// Nothing yet.
     pub fn new(limits: Limits) -> Self {
-        Gathering { limits, entries: VecDeque::new(), bytes: 0 }
+        Gathering { limits, entries: VecDeque::new(), bytes: 0, taken_at: None }
     }
 
     /// One more record.
-    pub fn push(&mut self, record: Incoming, position: Position, bytes: usize, now: Instant) {
+    pub fn push(&mut self, record: Incoming, position: Position, bytes: usize) {
         self.bytes += bytes;
-        self.entries.push_back(Entry { record, position, bytes, read_at: now });
+        self.entries.push_back(Entry { record, position, bytes });
     }
 
     /// Whether there is no record.
@@ -67,13 +68,16 @@ impl Gathering {
 
     /// How long the next batch may still wait for more records: nothing where it is full. None where there is no record.
     pub fn ready_in(&self, now: Instant) -> Option<Duration> {
-        let oldest = self.entries.front()?;
-        let left = self.limits.wait.saturating_sub(now.saturating_duration_since(oldest.read_at));
-        Some(if self.is_full() { Duration::ZERO } else { left })
+        if self.is_empty() {
+            return None;
+        }
+        let since = self.taken_at.map_or(Duration::MAX, |at| now.saturating_duration_since(at));
+        Some(if self.is_full() { Duration::ZERO } else { self.limits.wait.saturating_sub(since) })
     }
 
     /// The next batch; what does not fit into it stays.
-    pub fn take(&mut self) -> Batch {
+    pub fn take(&mut self, now: Instant) -> Batch {
+        self.taken_at = Some(now);
         let (mut records, mut positions, mut bytes) = (Vec::new(), BTreeMap::<Slot, Position>::new(), 0);
         while let Some(entry) = self.entries.pop_front() {
             let is_beyond = records.len() >= self.limits.records || bytes + entry.bytes > self.limits.bytes;
@@ -113,12 +117,12 @@ mod tests {
             Source { offsets, gathering: Gathering::new(LIMITS), next: [0; 2] }
         }
 
-        fn push(&mut self, partition: i32, bytes: usize, now: Instant) {
+        fn push(&mut self, partition: i32, bytes: usize) {
             let next = &mut self.next[usize::try_from(partition).unwrap()];
             let place = Place { topic: "t".to_owned(), partition, offset: *next };
             let position = self.offsets.read(Slot { topic: 0, partition }, *next).unwrap();
             *next += 1;
-            self.gathering.push(Incoming { place, content: Content::Tombstone }, position, bytes, now);
+            self.gathering.push(Incoming { place, content: Content::Tombstone }, position, bytes);
         }
     }
 
@@ -136,7 +140,10 @@ mod tests {
             (vec![60, 60], 0, Some(0)),
         ] {
             let mut source = Source::new();
-            sizes.iter().for_each(|bytes| source.push(0, *bytes, start));
+            sizes.iter().for_each(|bytes| source.push(0, *bytes));
+            let at_first = source.gathering.ready_in(start);
+            assert_eq!(at_first, expected.map(|_| Duration::ZERO), "{sizes:?}: none was before it");
+            source.gathering.taken_at = Some(start);
             let ready_in = source.gathering.ready_in(start + Duration::from_millis(after_ms));
             assert_eq!(ready_in, expected.map(Duration::from_millis), "{sizes:?} {after_ms}");
         }
@@ -145,11 +152,11 @@ mod tests {
     #[test]
     fn a_batch_reaches_as_far_as_its_records_do() {
         let mut source = Source::new();
-        [0, 1, 0, 1].iter().for_each(|partition| source.push(*partition, 1, Instant::now()));
-        let batch = source.gathering.take();
+        [0, 1, 0, 1].iter().for_each(|partition| source.push(*partition, 1));
+        let batch = source.gathering.take(Instant::now());
         let reached: Vec<_> = batch.positions.iter().map(|position| (position.slot.partition, position.next)).collect();
         assert_eq!(reached, [(0, 2), (1, 1)]);
-        assert_eq!(source.gathering.take().records.len(), 1);
+        assert_eq!(source.gathering.take(Instant::now()).records.len(), 1);
         assert!(source.gathering.is_empty());
     }
 
@@ -157,10 +164,10 @@ mod tests {
         #[test]
         fn batches_keep_the_limits_the_order_and_every_record(sizes in prop::collection::vec(0..150usize, 0..60)) {
             let mut source = Source::new();
-            sizes.iter().for_each(|bytes| source.push(0, *bytes, Instant::now()));
+            sizes.iter().for_each(|bytes| source.push(0, *bytes));
             let mut seen = 0;
             while !source.gathering.is_empty() {
-                let records = source.gathering.take().records;
+                let records = source.gathering.take(Instant::now()).records;
                 let bytes: usize = sizes[seen..seen + records.len()].iter().sum();
                 prop_assert!(!records.is_empty() && records.len() <= LIMITS.records);
                 prop_assert!(bytes <= LIMITS.bytes || records.len() == 1);

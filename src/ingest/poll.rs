@@ -191,7 +191,7 @@ impl Poller {
             match self.batches.try_reserve() {
                 Ok(permit) => {
                     fail_point!("batch-gathered");
-                    permit.send(self.reader.gathering.take());
+                    permit.send(self.reader.gathering.take(Instant::now()));
                     fail_point!("batch-handed-over");
                     self.progress.outstanding += 1;
                 }
@@ -231,7 +231,7 @@ impl Poller {
         }
     }
 
-    /// Reads until a batch is ready or nothing is there; an error only where the consumer cannot go on.
+    /// Reads until a batch is full or nothing is there; an error only where the consumer cannot go on.
     fn read(&mut self) -> Result<(), String> {
         if self.reader.gathering.is_full() && !self.progress.is_held_back {
             if let Ok(positions) = self.written.recv_timeout(IDLE) {
@@ -254,7 +254,7 @@ impl Poller {
                 Err(_) => {}
             }
             fail_point!("poll-taken");
-            if self.progress.is_flow_due || self.reader.gathering.ready_in(Instant::now()).is_some_and(|left| left.is_zero()) {
+            if self.progress.is_flow_due || self.reader.gathering.is_full() {
                 break;
             }
         }

@@ -10,7 +10,6 @@ use crate::ops::metrics;
 use rdkafka::Message;
 use rdkafka::message::BorrowedMessage;
 use std::sync::Arc;
-use std::time::Instant;
 
 /// Reads records into batches.
 pub(super) struct Reader {
@@ -52,7 +51,7 @@ impl Reader {
             self.stop(slot.topic, &record.place);
             return true;
         }
-        self.gathering.push(record, position, bytes, Instant::now());
+        self.gathering.push(record, position, bytes);
         false
     }
 

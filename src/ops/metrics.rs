@@ -190,9 +190,9 @@ metrics_list! {
     /// How old the token is.
     TOKEN_AGE = gauge("token_age_seconds", &["target"], "Age of the token that a target is called with; -1 while there is none");
     /// Orders worked on now.
-    IN_FLIGHT = gauge("in_flight", &["target"], "Orders of a target that this replica is working on now");
+    IN_FLIGHT = gauge("in_flight", &["target"], "Calls of this replica that are on their way to a target now");
     /// Orders that may be worked on at once.
-    IN_FLIGHT_LIMIT = gauge("in_flight_limit", &["target"], "Orders of a target that this replica may work on at once, as it has found out");
+    IN_FLIGHT_LIMIT = gauge("in_flight_limit", &["target"], "Calls to a target that this replica may have on their way at once, as it has found out");
     /// Records written to Kafka.
     PUBLISHED = counter("published_total", &["topic"], "Outcomes and dead letters that the broker has confirmed, by topic");
     /// What was forgotten.

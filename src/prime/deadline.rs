@@ -22,7 +22,7 @@ impl Deadline {
     }
 
     /// What the work comes to; `None` where it was not done in time.
-    pub(super) async fn bound<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+    pub(crate) async fn bound<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;
             done = work => Some(done),

@@ -51,6 +51,8 @@ pub enum NotSent {
     Connect,
     /// The time was over before the body was written.
     DeadlineBeforeSend,
+    /// The target may not be called any more since the call was planned.
+    Withheld,
 }
 
 /// How a call that had left ended.

@@ -58,7 +58,7 @@ impl Replica {
         let Some(Held::Claimed(_)) = self.held.get(at) else { return };
         let Held::Claimed(claimed) = self.held.remove(at) else { return };
         let slot = Arc::clone(&self.slots).acquire_owned().await.unwrap();
-        let place = Place::take(slot, &self.dispatcher.targets["default"], claimed.id);
+        let place = Place::take(slot, &self.slots, &self.dispatcher.targets["default"], claimed.id);
         if let Some(Ended { mut settlement, .. }) = attempt(&self.dispatcher, *claimed, place).await {
             settlement.may_go_on = false;
             self.held.push(Held::Ended(Box::new(settlement)));

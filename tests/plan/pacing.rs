@@ -2,7 +2,7 @@
 
 use crate::{Bench, usd};
 use bwp_sync::dispatch::apply::{Moment, apply};
-use bwp_sync::dispatch::gate::{Gate, GateRules, Sign};
+use bwp_sync::dispatch::gate::{Gate, GateRules, Sign, Stage};
 use bwp_sync::dispatch::schedule::Schedule;
 use bwp_sync::dispatch::verdict::{Overrides, Verdict, judge};
 use bwp_sync::plan::Next;
@@ -129,10 +129,15 @@ proptest! {
 /// What may happen to a gate.
 #[derive(Debug, Clone, Copy)]
 enum Act {
-    /// So many calls begin, as far as there is room.
+    /// So many orders are taken up, as far as there is room.
+    Admit(u8),
+    /// So many calls begin, as far as they may.
     Begin(u8),
+    /// A call ends, and its order may go on.
     End(i64, Sign),
-    Abandon,
+    /// An order that rests waits for its next call.
+    Resume,
+    Leave(Stage),
     Pass(u16),
     Hold(u16),
 }
@@ -145,10 +150,13 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         2 => Just(Sign::Throttled),
         1 => Just(Sign::Closed),
     ];
+    let stage = prop_oneof![Just(Stage::Waiting), Just(Stage::InFlight), Just(Stage::Resting)];
     let act = prop_oneof![
+        4 => (1_u8..20).prop_map(Act::Admit),
         4 => (1_u8..20).prop_map(Act::Begin),
         6 => (0_i64..4, sign).prop_map(|(order, sign)| Act::End(order, sign)),
-        1 => Just(Act::Abandon),
+        4 => Just(Act::Resume),
+        1 => stage.prop_map(Act::Leave),
         4 => (0_u16..3000).prop_map(Act::Pass),
         1 => (0_u16..4000).prop_map(Act::Hold),
     ];
@@ -164,25 +172,44 @@ proptest! {
         let start = now;
         let interval = Duration::from_secs(5);
         let mut gate = Gate::new(GateRules { failures: 3, probe_interval: interval, rate, burst, max_in_flight: most }, now);
-        let (mut in_flight, mut begun, mut held) = (0_usize, 0_usize, now);
+        let (mut waiting, mut in_flight, mut resting) = (0_usize, 0_usize, 0_usize);
+        let (mut taken_up, mut held) = (0_usize, now);
         // Since when it is open, and the probe that was made last in that time.
         let mut probe: Option<Instant> = None;
         for act in acts {
             match act {
-                Act::Begin(count) => for _ in 0..count {
+                Act::Admit(count) => for _ in 0..count {
                     let room = gate.room(now);
-                    prop_assert!(room + in_flight <= most.max(in_flight), "{room} beside {in_flight} of {most}");
+                    let busy = waiting + in_flight;
+                    prop_assert!(room + busy <= most.max(busy), "{room} beside {busy} of {most}");
                     prop_assert!(room == 0 || now >= held, "held until later");
                     if room == 0 { break }
-                    prop_assert!(in_flight < gate.limit().max(1), "{in_flight} at a limit of {}", gate.limit());
+                    prop_assert!(busy < gate.limit().max(1), "{busy} at a limit of {}", gate.limit());
+                    if gate.limit() < most {
+                        prop_assert!(busy + resting < gate.limit().max(1), "{busy} and {resting} that rest at a limit of {}", gate.limit());
+                    }
                     if gate.is_open() {
-                        prop_assert!(room == 1 && in_flight == 0, "one probe at a time");
+                        prop_assert!(room == 1 && busy + resting == 0, "one probe at a time");
+                    }
+                    gate.admit();
+                    waiting += 1;
+                    taken_up += 1;
+                },
+                Act::Begin(count) => for _ in 0..count.min(waiting as u8) {
+                    let may = gate.begin(now);
+                    if !may {
+                        prop_assert!(gate.is_open() || now < held, "held back for no reason");
+                        gate.leave(Stage::Waiting);
+                        waiting -= 1;
+                        continue;
+                    }
+                    prop_assert!(now >= held, "held until later");
+                    if gate.is_open() {
+                        prop_assert!(in_flight == 0, "one probe at a time");
                         prop_assert!(probe.is_none_or(|last| now >= last + interval), "one probe an interval");
                         probe = Some(now);
                     }
-                    gate.begin();
-                    in_flight += 1;
-                    begun += 1;
+                    (waiting, in_flight) = (waiting - 1, in_flight + 1);
                 },
                 Act::End(order, sign) if in_flight > 0 => {
                     let was_open = gate.is_open();
@@ -194,12 +221,30 @@ proptest! {
                         prop_assert_eq!(gate.room(now + interval - Duration::from_millis(1)), 0, "not before the interval is over");
                         probe = Some(now);
                     }
+                    let (was_open, is_wide) = (gate.is_open(), gate.limit() == most);
+                    let is_full = waiting + in_flight + resting >= gate.limit();
+                    if gate.rest(now) {
+                        prop_assert!(now >= held && (!was_open || !is_full) && (is_wide || !is_full), "it may not go on");
+                        resting += 1;
+                        taken_up += 1;
+                    }
                 }
-                // A probe that never left is no probe.
-                Act::Abandon if in_flight > 0 => {
-                    gate.abandon();
-                    in_flight -= 1;
-                    probe = None;
+                Act::Resume if resting > 0 => {
+                    gate.resume();
+                    (resting, waiting) = (resting - 1, waiting + 1);
+                }
+                Act::Leave(stage) => {
+                    let count = match stage {
+                        Stage::Waiting => &mut waiting,
+                        Stage::InFlight => &mut in_flight,
+                        Stage::Resting => &mut resting,
+                    };
+                    if *count > 0 {
+                        gate.leave(stage);
+                        *count -= 1;
+                        // A probe that never left is no probe.
+                        probe = if stage == Stage::InFlight { None } else { probe };
+                    }
                 }
                 Act::Pass(milliseconds) => now += Duration::from_millis(milliseconds.into()),
                 Act::Hold(milliseconds) => {
@@ -209,21 +254,27 @@ proptest! {
                 }
                 _ => {}
             }
-            prop_assert_eq!(gate.in_flight(), in_flight);
+            prop_assert_eq!((gate.in_flight(), gate.busy()), (in_flight, in_flight + waiting));
             prop_assert!((1..=most).contains(&gate.limit()), "a limit of {}", gate.limit());
             if let Some(rate) = rate {
                 let most = f64::from(burst.max(1)) + rate * now.duration_since(start).as_secs_f64() + 1e-6;
-                prop_assert!(begun as f64 <= most, "{begun} calls, not more than {most}");
+                prop_assert!(taken_up as f64 <= most, "{taken_up} calls, not more than {most}");
             }
         }
         // Whatever happened: once it is answered with sense, it is open to all again.
-        while in_flight > 0 {
+        for _ in 0..in_flight {
             gate.end(0, Sign::Up, now);
-            in_flight -= 1;
+        }
+        for _ in 0..waiting {
+            gate.leave(Stage::Waiting);
+        }
+        for _ in 0..resting {
+            gate.leave(Stage::Resting);
         }
         now = held.max(now) + interval * 2;
         prop_assert!(gate.room(now) >= 1);
-        gate.begin();
+        gate.admit();
+        prop_assert!(gate.begin(now));
         gate.end(0, Sign::Up, now);
         prop_assert!(!gate.is_open());
     }

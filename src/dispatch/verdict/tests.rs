@@ -112,6 +112,7 @@ fn what_was_not_sent_or_not_answered_is_judged_by_that() {
     for (exchange, wanted, code) in [
         (Exchange::NotSent { why: NotSent::Connect }, TargetDown, "NO_CONNECTION"),
         (Exchange::NotSent { why: NotSent::DeadlineBeforeSend }, Retry, "TOO_LATE"),
+        (Exchange::NotSent { why: NotSent::Withheld }, Retry, "WITHHELD"),
         (refused(400), Credentials, "TOKEN_REFUSED"),
         (refused(401), Credentials, "TOKEN_REFUSED"),
         (refused(429), TargetDown, "TOKEN_REFUSED"),

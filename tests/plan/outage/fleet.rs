@@ -241,7 +241,10 @@ impl Fleet {
             Next::Read { .. } => {}
         }
         held.is_leased = true;
-        self.replicas[replica].gate.begin();
+        let instant = self.instant();
+        let gate = &mut self.replicas[replica].gate;
+        gate.admit();
+        assert!(gate.begin(instant));
         let (exchange, took) = self.call(replica, lane, &next);
         let job = Job::End { replica, lane, next: Box::new(next), exchange: Box::new(exchange), began: self.now };
         self.plan(self.now + took, job);
