@@ -3,9 +3,9 @@
 
 use super::LedgerError;
 use super::claim::{Decide, Heads, Taking, Turns, heads_of};
+use super::heads::Locked;
 use super::load::{Head, Loaded};
-use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row};
+use sqlx::PgConnection;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -20,41 +20,6 @@ pub struct HandOver<'a> {
     pub room: usize,
     /// Takes a lane's turn.
     pub decide: Box<Decide<'a>>,
-}
-
-/// The heads of lanes that are locked with it, and whether each can be taken up: nobody holds it, neither it nor its target rests, and it
-/// was not written by a transaction that is younger than this one. The outcomes of that would be published after ours, which come later.
-const LOCK: &str = "SELECT id, lease_no, target, bwp_id, memo::text, touches, is_leased, now(),
-        NOT is_leased AND (parked_until IS NULL OR parked_until <= now())
-            AND age(l.xmin) >= age(pg_current_xact_id()::xid)
-            AND NOT EXISTS (SELECT FROM target t WHERE t.name = l.target AND t.not_before > now())
-    FROM lane l WHERE id = ANY($1) AND merged_into IS NULL ORDER BY id FOR UPDATE OF l";
-
-/// Lanes that were locked, with their heads.
-#[derive(Default)]
-pub(super) struct Locked(Vec<PgRow>);
-
-impl Locked {
-    /// Locks lanes in the order of their ids. Those that were merged away meanwhile are missing.
-    pub(super) async fn lock(db: &mut PgConnection, lanes: &BTreeSet<i64>) -> Result<Locked, LedgerError> {
-        let ids: Vec<i64> = lanes.iter().copied().collect();
-        Ok(Locked(sqlx::query(LOCK).bind(ids).fetch_all(db).await?))
-    }
-
-    pub(super) fn ids(&self) -> Result<BTreeSet<i64>, LedgerError> {
-        self.0.iter().map(|row| Ok(row.try_get(0)?)).collect()
-    }
-
-    /// Those of some lanes that can be taken up for a target, out of these: at most so many.
-    fn take(&mut self, target: &str, lanes: &BTreeSet<i64>, most: usize) -> Result<Vec<PgRow>, LedgerError> {
-        let mut taken = Vec::new();
-        for row in std::mem::take(&mut self.0) {
-            let (of, is_free): (&str, bool) = (row.try_get(2)?, row.try_get(8)?);
-            let is_wanted = is_free && of == target && taken.len() < most && lanes.contains(&row.try_get(0)?);
-            if is_wanted { taken.push(row) } else { self.0.push(row) }
-        }
-        Ok(taken)
-    }
 }
 
 /// The lanes of a hand-over that can be taken up.

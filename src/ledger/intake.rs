@@ -1,16 +1,17 @@
 //! A batch of records becomes rows, in one transaction.
 
 use super::alias_rows::{Said, apply_aliases};
-use super::aliases::{Locking, lanes_of};
+use super::aliases::lanes_of;
 use super::claim::{Claims, Taking, Turns};
 use super::codec::{json_text, kind_code, pack_headers};
 use super::connect::in_time;
 use super::finals::FinalRow;
-use super::handover::{HandOver, Locked};
+use super::handover::HandOver;
+use super::heads::{Locked, lanes_of_events};
 use super::inbox::{Content, Incoming, Report};
 use super::kept::Step;
 use super::load::Head;
-use super::naming::{Lanes, OrderKey};
+use super::naming::Lanes;
 use super::retention::touch;
 use super::retry::{Anew, revive};
 use super::save::{Letter, OutcomeRow, Tally};
@@ -107,20 +108,17 @@ async fn take_in(
 ) -> Result<Option<Taken>, LedgerError> {
     let mut report = Report::default();
     let mut tally = read(batch, &mut report);
-    let Sorted { fresh, repeated, lanes: known, now } = sort_out(db, batch, targets).await?;
+    let Sorted { fresh, repeated, found, now } = sort_out(db, batch, targets, hand_overs.is_some()).await?;
     fail_point!("intake-sorted");
     let said: Vec<Said> = fresh.iter().filter_map(|event| Said::of(event, targets)).collect();
     // What is said may lead events elsewhere: then their lanes are made due once it has been, and none is taken up.
     let hand_overs = hand_overs.filter(|(_, all)| said.is_empty() && !all.is_empty());
-    let mut locked = Locked::default();
-    let locking = match hand_overs {
-        Some(_) => Locking::Heads(&mut locked),
-        None if said.is_empty() => Locking::Due(due_orders(&fresh, targets)),
-        None => Locking::Only,
-    };
-    let are_due = matches!(locking, Locking::Due(_));
     let orders = fresh.iter().map(|event| event.order);
-    let Some(mut lanes) = lanes_of(db, orders, &said, known, locking).await? else { return Ok(None) };
+    let lanes = match said.is_empty() {
+        true => lanes_of_events(db, orders.collect(), found, hand_overs.is_some()).await?,
+        false => lanes_of(db, orders, &said).await?.map(|lanes| (lanes, Locked::default())),
+    };
+    let Some((mut lanes, locked)) = lanes else { return Ok(None) };
     fail_point!("intake-locked");
     say(db, &said, &mut lanes, targets).await?;
     fail_point!("intake-aliased");
@@ -152,9 +150,7 @@ async fn take_in(
     };
     fail_point!("intake-taken-up");
     report.is_work_due = !left.is_empty() || !said.is_empty() || !revived.is_empty();
-    if !are_due {
-        make_due(db, left.into_iter().collect()).await?;
-    }
+    make_due(db, left.into_iter().collect()).await?;
     fail_point!("intake-due");
     let Turns { mut claims, writes } = taken_up;
     let beside = Beside { outcomes, tally, ..Beside::default() };
@@ -194,7 +190,7 @@ pub(super) async fn take_anew(
     let fresh: Vec<Fresh> = anew.iter().map(|anew| anew.fresh(targets)).collect();
     let said: Vec<Said> = fresh.iter().filter_map(|event| Said::of(event, targets)).collect();
     let orders = fresh.iter().map(|event| event.order);
-    let Some(mut lanes) = lanes_of(db, orders, &said, None, Locking::Only).await? else {
+    let Some(mut lanes) = lanes_of(db, orders, &said).await? else {
         return Err(LedgerError::Unavailable("lanes were merged meanwhile".into()));
     };
     say(db, &said, &mut lanes, targets).await?;
@@ -219,11 +215,6 @@ async fn say<'a>(db: &mut PgConnection, said: &[Said<'a>], lanes: &mut Lanes<'a>
         touch(db, &said.iter().filter_map(|said| lanes.get(&said.order)).copied().collect()).await?;
     }
     Ok(())
-}
-
-/// The orders of events that have a turn in their lanes.
-fn due_orders<'a>(fresh: &[Fresh<'a>], targets: &Targets) -> BTreeSet<OrderKey<'a>> {
-    fresh.iter().filter(|event| event.has_turn(targets)).map(|event| event.order).collect()
 }
 
 /// What becomes of new events.

@@ -10,7 +10,7 @@
 //! | `aliases` | the alias table as operators see it |
 //! | `merge` | two lanes turn out to be one order |
 //! | `claim`, `load` | due lanes are leased and loaded |
-//! | `work`, `handover` | events come into their lanes; what has just arrived is leased by its intake |
+//! | `heads`, `work`, `handover` | lanes are found or made, and locked; events come into them; what has just arrived is leased by its intake |
 //! | `parking` | a lane that cannot be worked on rests |
 //! | `settle`, `write`, `writes` | what came of a lane's turn is written back, if the lease still stands: all in one statement |
 //! | `finals`, `save` | events end: outcomes, dead letters, running totals |
@@ -40,6 +40,7 @@ pub mod events;
 pub mod finals;
 pub mod forget;
 pub mod handover;
+mod heads;
 mod home;
 pub mod inbox;
 pub mod intake;

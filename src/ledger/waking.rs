@@ -5,7 +5,6 @@
 
 use super::codec::state;
 use super::connect::in_time;
-use super::naming;
 use super::{Ledger, LedgerError};
 use sqlx::{Connection, PgConnection};
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,33 +45,6 @@ pub(super) async fn make_due(db: &mut PgConnection, lanes: Vec<i64>) -> Result<(
     .execute(db)
     .await?;
     Ok(())
-}
-
-/// Locks lanes in the order of their ids, and makes some of them due. Those that were merged away meanwhile are missing from the answer.
-pub(super) async fn lock_and_make_due(
-    db: &mut PgConnection,
-    lanes: &BTreeSet<i64>,
-    due: Vec<i64>,
-) -> Result<BTreeSet<i64>, LedgerError> {
-    if due.is_empty() {
-        return naming::lock_lanes(db, lanes).await;
-    }
-    let locked: Vec<i64> = sqlx::query_scalar(
-        // Whether a lane is due already is asked of the row that was locked: what the statement sees of `lane` itself may be older.
-        "WITH locked AS MATERIALIZED (
-             SELECT id, CASE WHEN is_leased THEN is_dirty ELSE next_at <= now() END AS is_due
-             FROM lane WHERE id = ANY($1) AND merged_into IS NULL ORDER BY id FOR UPDATE
-         ), due AS (
-             UPDATE lane SET next_at = CASE WHEN is_leased THEN next_at ELSE now() END, is_dirty = is_leased
-             FROM locked WHERE lane.id = locked.id AND locked.id = ANY($2) AND locked.is_due IS NOT TRUE
-         )
-         SELECT id FROM locked",
-    )
-    .bind(lanes.iter().copied().collect::<Vec<_>>())
-    .bind(due)
-    .fetch_all(db)
-    .await?;
-    Ok(locked.into_iter().collect())
 }
 
 /// Wakes those of some lanes that have events, whose rows are locked and that have got a name: at once, or when it is their turn.

@@ -97,8 +97,11 @@ async fn an_order_that_a_younger_transaction_has_written_is_left_to_a_claim() {
     .await;
     let pool = shop.database.pool().await;
     let waits = "UPDATE lane SET is_leased = false;
-        CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock_shared(7); RETURN NEW; END $$;
-        CREATE TRIGGER wait AFTER INSERT ON seen FOR EACH ROW EXECUTE FUNCTION wait()";
+        CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            PERFORM pg_current_xact_id(), pg_advisory_xact_lock_shared(7);
+            RETURN NEW;
+        END $$;
+        CREATE TRIGGER wait BEFORE INSERT ON seen FOR EACH ROW EXECUTE FUNCTION wait()";
     sqlx::raw_sql(waits).execute(&pool).await.unwrap();
     let mut holder = pool.begin().await.unwrap();
     sqlx::raw_sql("SELECT pg_advisory_xact_lock(7)").execute(&mut *holder).await.unwrap();

@@ -9,7 +9,7 @@ use super::super::waking::wake_named;
 use super::super::{Ledger, LedgerError, Targets};
 use super::fresh::Fresh;
 use super::known::leave_known;
-use super::lanes::{Locking, lanes_of};
+use super::lanes::lanes_of;
 use crate::event::AliasRow;
 use crate::plan::names::{NameRow, Origin};
 use crate::plan::subject::AliasTypes;
@@ -128,7 +128,7 @@ impl Import {
     /// Rows that say something of orders that are known already. None where a lane was merged away before it could be locked.
     async fn change(&self, db: &mut PgConnection, said: &[Said<'_>]) -> Result<Option<Vec<Effect>>, LedgerError> {
         let Importing { target, types, .. } = &self.importing;
-        let Some(mut lanes) = lanes_of(db, said.iter().map(|said| said.order), said, None, Locking::Only).await? else {
+        let Some(mut lanes) = lanes_of(db, said.iter().map(|said| said.order), said).await? else {
             return Ok(None);
         };
         let targets = Targets::from([(target.clone(), types.clone())]);

@@ -3,11 +3,9 @@
 
 use super::super::LedgerError;
 use super::super::alias_rows::Said;
-use super::super::handover::Locked;
+use super::super::heads::names_are_found;
 use super::super::naming::{self, Lanes, OrderKey, columns, find_lanes};
-use super::super::waking;
 use crate::event::AliasKind;
-use fail::fail_point;
 use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -23,36 +21,18 @@ enum Place {
     New(usize),
 }
 
-/// What becomes of lanes as they are locked.
-pub(in crate::ledger) enum Locking<'a> {
-    /// Nothing.
-    Only,
-    /// Those of some orders are made due.
-    Due(BTreeSet<OrderKey<'a>>),
-    /// Their heads are read.
-    Heads(&'a mut Locked),
-}
-
 /// The lanes of some orders and of all that rows name, made where there are none, and locked. None where one was merged away or forgotten
-/// meanwhile. Where the orders' own names lead may be `known`.
+/// meanwhile.
 pub(in crate::ledger) async fn lanes_of<'a>(
     db: &mut PgConnection,
     orders: impl Iterator<Item = OrderKey<'a>>,
     said: &[Said<'a>],
-    known: Option<Lanes<'a>>,
-    locking: Locking<'_>,
 ) -> Result<Option<Lanes<'a>>, LedgerError> {
     let keys: BTreeSet<OrderKey> = orders.chain(said.iter().filter_map(Said::tied_to)).collect();
     if keys.is_empty() {
         return Ok(Some(Lanes::new()));
     }
-    let mut lanes = match known.filter(|_| said.is_empty()) {
-        Some(mut known) => {
-            known.retain(|key, _| keys.contains(key));
-            known
-        }
-        None => find_lanes(db, keys.iter().copied().collect()).await?,
-    };
+    let mut lanes = find_lanes(db, keys.iter().copied().collect()).await?;
     let mut adopted = Vec::new();
     if lanes.len() < keys.len() {
         let groups = groups(said);
@@ -65,20 +45,9 @@ pub(in crate::ledger) async fn lanes_of<'a>(
     if lanes.len() < keys.len() || adopted.iter().any(|(lane, bwp)| lanes.get(bwp) != Some(lane)) {
         return Ok(None);
     }
-    fail_point!("intake-named");
+    names_are_found();
     let wanted: BTreeSet<i64> = lanes.values().copied().collect();
-    let locked = match locking {
-        Locking::Only => naming::lock_lanes(db, &wanted).await?,
-        Locking::Due(due) => {
-            let due = due.iter().filter_map(|key| lanes.get(key)).copied().collect();
-            waking::lock_and_make_due(db, &wanted, due).await?
-        }
-        Locking::Heads(heads) => {
-            *heads = Locked::lock(db, &wanted).await?;
-            heads.ids()?
-        }
-    };
-    if locked != wanted {
+    if naming::lock_lanes(db, &wanted).await? != wanted {
         return Ok(None);
     }
     Ok(adopt(db, &adopted).await?.then_some(lanes))

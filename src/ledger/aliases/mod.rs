@@ -23,5 +23,5 @@ pub use changes::NameChange;
 pub(super) use changes::changes_of;
 pub use get::{Entry, Replaced, Wanted};
 pub use import::{Import, Importing};
-pub(super) use lanes::{Locking, lanes_of};
+pub(super) use lanes::lanes_of;
 pub use waiting::Waiting;
