@@ -4,6 +4,7 @@
 
 mod aliases;
 mod audited;
+mod beside;
 mod budget;
 mod cluster;
 mod collector;

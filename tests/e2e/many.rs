@@ -47,7 +47,8 @@ async fn two_thousand_orders_on_two_replicas() {
     }
     let report = service.assert_clean().await;
     println!("{} mutations accepted, at most {} at once", report.accepted, report.max_in_flight);
-    assert!(report.max_in_flight > 1, "orders do not wait for each other");
+    // The two replicas may have sixteen on their way each.
+    assert!((2..=32).contains(&report.max_in_flight), "orders do not wait for each other, but for a call");
     for replica in &mut replicas {
         wait_until("both replicas to show the same", PATIENCE, async || {
             let metrics = replica.metrics().await;
