@@ -9,15 +9,18 @@ use serde_json::json;
 
 const CALLS: usize = 4;
 
-fn a_refund(of: usize) -> Event {
-    let data = json!({"order": {"id": format!("O-{of}")}, "refund": {"id": format!("RF-{of}")}, "state": "SUCCESS",
-        "total": {"amount": "1.00", "currency": "USD"}});
-    Event::new(Kind::Refund, &format!("f-{of}"), data)
+/// Two refunds of an order, a mutation each: the order goes on from one to the other.
+fn refunds(of: usize) -> [Event; 2] {
+    [0, 1].map(|n| {
+        let data = json!({"order": {"id": format!("O-{of}")}, "refund": {"id": format!("RF-{n}")}, "state": "SUCCESS",
+            "total": {"amount": "1.00", "currency": "USD"}});
+        Event::new(Kind::Refund, &format!("f-{of}-{n}"), data)
+    })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn others_are_called_while_what_came_of_a_call_is_written() {
-    let mut shop = Shop::open(Options::default(), &[&format!("dispatch.max_in_flight={CALLS}")]).await;
+    let mut shop = Shop::open(Options::default(), &[&format!("dispatch.max_in_flight={CALLS}"), "dispatch.coalesce=off"]).await;
     let orders = 4 * CALLS;
     let seeds = (0..orders).map(|of| order(&format!("B-{of}"), &format!("O-{of}"))).collect();
     shop.simulator.seed_orders(seeds).unwrap();
@@ -37,9 +40,9 @@ async fn others_are_called_while_what_came_of_a_call_is_written() {
     sqlx::raw_sql(waits).execute(&pool).await.unwrap();
     let mut holder = pool.begin().await.unwrap();
     sqlx::raw_sql("SELECT pg_advisory_xact_lock(7)").execute(&mut *holder).await.unwrap();
-    shop.take(&[a_refund(0)]).await;
+    shop.take(&refunds(0)).await;
     until_somebody_waits(&pool, "the settle").await;
-    shop.take(&(1..orders).map(a_refund).collect::<Vec<_>>()).await;
+    shop.take(&(1..orders).flat_map(refunds).collect::<Vec<_>>()).await;
     wait_until("as many calls as may be, beside the one that is written", PATIENCE, async || {
         let seen = shop.simulator.report().max_in_flight;
         if seen as usize >= CALLS { Ok(()) } else { Err(format!("{seen} at once")) }
@@ -49,5 +52,5 @@ async fn others_are_called_while_what_came_of_a_call_is_written() {
     shop.settled().await;
     shop.stop().await;
     let report = shop.assert_clean().await;
-    assert_eq!((report.accepted as usize, report.max_in_flight as usize), (orders, CALLS));
+    assert_eq!((report.accepted as usize, report.max_in_flight as usize), (2 * orders, CALLS));
 }
