@@ -26,10 +26,16 @@ const ENROL: &str = "INSERT INTO waking AS w (lane, target, is_due)
     RETURNING CASE WHEN is_due THEN lane END";
 
 /// Lanes that are not due any more: somebody has taken them up, or they rest. Those that somebody is just busy with are left for the
-/// next time.
+/// next time. By the time of the statement: those of a transaction that began after this one are due as well.
 const TAKEN_UP: &str = "SELECT id FROM lane
-    WHERE id = ANY($1) AND (next_at IS NULL OR next_at > now() OR parked_until > now() OR merged_into IS NOT NULL)
+    WHERE id = ANY($1) AND (next_at IS NULL OR next_at > statement_timestamp() OR parked_until > statement_timestamp()
+        OR merged_into IS NOT NULL)
     ORDER BY id FOR UPDATE SKIP LOCKED";
+
+/// Lanes whose turn it is: as many as there is room for beside those that are due. Both are asked for at once, since an intake may enrol more
+/// of either between two statements.
+const NEXT: &str = "SELECT lane FROM waking WHERE target = $1 AND is_due = false ORDER BY no
+    LIMIT (SELECT greatest($2 - count(*), 0) FROM waking WHERE target = $1 AND is_due)";
 
 /// Makes lanes due whose rows are locked; those that are due already, or marked, cost nothing.
 pub(super) async fn make_due(db: &mut PgConnection, lanes: Vec<i64>) -> Result<(), LedgerError> {
@@ -138,11 +144,7 @@ async fn next_turn(db: &mut PgConnection, target: &str) -> Result<bool, LedgerEr
     if !over.is_empty() {
         sqlx::query("DELETE FROM waking WHERE lane = ANY($1)").bind(over).execute(&mut *db).await?;
     }
-    let next: Vec<i64> = sqlx::query_scalar("SELECT lane FROM waking WHERE target = $1 AND is_due = false ORDER BY no LIMIT $2")
-        .bind(target)
-        .bind((AT_ONCE - left).max(0))
-        .fetch_all(&mut *db)
-        .await?;
+    let next: Vec<i64> = sqlx::query_scalar(NEXT).bind(target).bind(AT_ONCE).fetch_all(&mut *db).await?;
     if next.is_empty() {
         return Ok(left > 0);
     }

@@ -189,9 +189,9 @@ metrics_list! {
     TOKEN_REFRESHES = counter("token_refreshes_total", &["result"], "Requests for a token, by result; rejected: one was issued, and the API refused it");
     /// How old the token is.
     TOKEN_AGE = gauge("token_age_seconds", &["target"], "Age of the token that a target is called with; -1 while there is none");
-    /// Orders worked on now.
+    /// Calls on their way.
     IN_FLIGHT = gauge("in_flight", &["target"], "Calls of this replica that are on their way to a target now");
-    /// Orders that may be worked on at once.
+    /// Calls that may be on their way at once.
     IN_FLIGHT_LIMIT = gauge("in_flight_limit", &["target"], "Calls to a target that this replica may have on their way at once, as it has found out");
     /// Records written to Kafka.
     PUBLISHED = counter("published_total", &["topic"], "Outcomes and dead letters that the broker has confirmed, by topic");
